@@ -1,1 +1,7 @@
-export {}
+export * from './bpf.ts'
+export * from './bpf-attr.ts'
+export * from './bpf-info.ts'
+export * from './errno.ts'
+export * from './perf-event.ts'
+export * from './struct.ts'
+export * from './syscalls.ts'

@@ -1,0 +1,111 @@
+/**
+ * What BPF_OBJ_GET_INFO_BY_FD fills in.
+ *
+ * Source: struct bpf_{prog,map,btf,link}_info in include/uapi/linux/bpf.h of Linux 6.18.
+ */
+import { bytes, chars, struct, u32, u64 } from './struct.ts'
+
+export const bpfProgInfo = struct('struct bpf_prog_info', {
+  type: u32,
+  id: u32,
+  tag: bytes(8),
+  jited_prog_len: u32,
+  xlated_prog_len: u32,
+  jited_prog_insns: u64,
+  xlated_prog_insns: u64,
+  /** Nanoseconds since boot. */
+  load_time: u64,
+  created_by_uid: u32,
+  nr_map_ids: u32,
+  map_ids: u64,
+  name: chars(16),
+  ifindex: u32,
+  /** Bit 0: gpl_compatible. */
+  flags: u32,
+  netns_dev: u64,
+  netns_ino: u64,
+  nr_jited_ksyms: u32,
+  nr_jited_func_lens: u32,
+  jited_ksyms: u64,
+  jited_func_lens: u64,
+  btf_id: u32,
+  func_info_rec_size: u32,
+  func_info: u64,
+  nr_func_info: u32,
+  nr_line_info: u32,
+  line_info: u64,
+  jited_line_info: u64,
+  nr_jited_line_info: u32,
+  line_info_rec_size: u32,
+  jited_line_info_rec_size: u32,
+  nr_prog_tags: u32,
+  prog_tags: u64,
+  run_time_ns: u64,
+  run_cnt: u64,
+  recursion_misses: u64,
+  verified_insns: u32,
+  attach_btf_obj_id: u32,
+  attach_btf_id: u32,
+})
+
+export const bpfMapInfo = struct('struct bpf_map_info', {
+  type: u32,
+  id: u32,
+  key_size: u32,
+  value_size: u32,
+  max_entries: u32,
+  map_flags: u32,
+  name: chars(16),
+  ifindex: u32,
+  btf_vmlinux_value_type_id: u32,
+  netns_dev: u64,
+  netns_ino: u64,
+  btf_id: u32,
+  btf_key_type_id: u32,
+  btf_value_type_id: u32,
+  btf_vmlinux_id: u32,
+  map_extra: u64,
+  hash: u64,
+  hash_size: u32,
+})
+
+export const bpfBtfInfo = struct('struct bpf_btf_info', {
+  btf: u64,
+  btf_size: u32,
+  id: u32,
+  name: u64,
+  name_len: u32,
+  kernel_btf: u32,
+})
+
+/** The members that every link has; `struct bpf_link_info` is 64 bytes, the union begins at 16. */
+export const bpfLinkInfo = struct('struct bpf_link_info', { type: u32, id: u32, prog_id: u32 })
+
+/** `perf_event` of struct bpf_link_info for a kprobe; offsets from the start of the struct. */
+export const bpfLinkInfoKprobe = struct('struct bpf_link_info (perf_event, kprobe)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  perf_event_type: u32,
+  pad1: u32,
+  func_name: u64,
+  name_len: u32,
+  offset: u32,
+  addr: u64,
+  missed: u64,
+  cookie: u64,
+})
+
+export const BPF_LINK_INFO_SIZE = 64
+
+/** `perf_event.type` of struct bpf_link_info. */
+export const BPF_PERF_EVENT_TYPE = {
+  BPF_PERF_EVENT_UNSPEC: 0,
+  BPF_PERF_EVENT_UPROBE: 1,
+  BPF_PERF_EVENT_URETPROBE: 2,
+  BPF_PERF_EVENT_KPROBE: 3,
+  BPF_PERF_EVENT_KRETPROBE: 4,
+  BPF_PERF_EVENT_TRACEPOINT: 5,
+  BPF_PERF_EVENT_EVENT: 6,
+} as const

@@ -1,0 +1,162 @@
+/**
+ * One codec description per C struct gives its size, its member offsets, its reader and its writer.
+ *
+ * Layout follows the LP64 rules that Linux's 64-bit ABIs share: members at their natural alignment, the
+ * struct padded to its largest one, little endian. `__u64` members are bigint, narrower ones number,
+ * `char[n]` a string without its NUL.
+ */
+
+export interface FieldType<T> {
+  readonly size: number
+  readonly align: number
+  readonly zero: T
+  get(view: DataView, offset: number): T
+  set(view: DataView, offset: number, value: T): void
+}
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+export const u8: FieldType<number> = {
+  size: 1,
+  align: 1,
+  zero: 0,
+  get: (view, offset) => view.getUint8(offset),
+  set: (view, offset, value) => view.setUint8(offset, value),
+}
+
+export const u16: FieldType<number> = {
+  size: 2,
+  align: 2,
+  zero: 0,
+  get: (view, offset) => view.getUint16(offset, true),
+  set: (view, offset, value) => view.setUint16(offset, value, true),
+}
+
+export const u32: FieldType<number> = {
+  size: 4,
+  align: 4,
+  zero: 0,
+  get: (view, offset) => view.getUint32(offset, true),
+  set: (view, offset, value) => view.setUint32(offset, value, true),
+}
+
+export const s32: FieldType<number> = {
+  size: 4,
+  align: 4,
+  zero: 0,
+  get: (view, offset) => view.getInt32(offset, true),
+  set: (view, offset, value) => view.setInt32(offset, value, true),
+}
+
+export const u64: FieldType<bigint> = {
+  size: 8,
+  align: 8,
+  zero: 0n,
+  get: (view, offset) => view.getBigUint64(offset, true),
+  set: (view, offset, value) => view.setBigUint64(offset, value, true),
+}
+
+/** `char[length]`: read up to the first NUL; written truncated to leave room for one. */
+export function chars(length: number): FieldType<string> {
+  return {
+    size: length,
+    align: 1,
+    zero: '',
+    get(view, offset) {
+      const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
+      const end = bytes.indexOf(0)
+      return decoder.decode(bytes.subarray(0, end < 0 ? length : end))
+    },
+    set(view, offset, value) {
+      const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
+      bytes.fill(0)
+      bytes.set(encoder.encode(value).subarray(0, length - 1))
+    },
+  }
+}
+
+/** `__u8[length]`; reads are copies. */
+export function bytes(length: number): FieldType<Uint8Array> {
+  return {
+    size: length,
+    align: 1,
+    zero: new Uint8Array(length),
+    get: (view, offset) => new Uint8Array(view.buffer, view.byteOffset + offset, length).slice(),
+    set: (view, offset, value) =>
+      new Uint8Array(view.buffer, view.byteOffset + offset, length).set(value.subarray(0, length)),
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a field's value type is recovered member by member in Value<F>
+type FieldsOf = Record<string, FieldType<any>>
+
+type Value<F extends FieldsOf> = { [K in keyof F]: F[K] extends FieldType<infer T> ? T : never }
+
+export interface Struct<F extends FieldsOf> {
+  readonly name: string
+  /** Bytes, padding at the end included. */
+  readonly size: number
+  /** Bytes up to the end of the last member: Linux's `offsetofend(last member)`. */
+  readonly endOfLastMember: number
+  /** Byte offset of each member. */
+  readonly offsets: { readonly [K in keyof F]: number }
+  /** Reads the struct at `offset`; members that lie past the end of `source` read as zero. */
+  read(source: Uint8Array, offset?: number): Value<F>
+  /** The struct's bytes; members not given are zero, and so is the padding. */
+  encode(value: Partial<Value<F>>): Uint8Array
+  /** Writes one member in place. */
+  set<K extends keyof F>(target: Uint8Array, member: K, value: Value<F>[K], offset?: number): void
+}
+
+export type StructValue<S> = S extends Struct<infer F> ? Value<F> : never
+
+export function struct<const F extends FieldsOf>(name: string, fields: F): Struct<F> {
+  const offsets: Record<string, number> = {}
+  let end = 0
+  let align = 1
+  for (const [member, type] of Object.entries(fields)) {
+    const start = Math.ceil(end / type.align) * type.align
+    offsets[member] = start
+    end = start + type.size
+    align = Math.max(align, type.align)
+  }
+  const size = Math.ceil(end / align) * align
+  const members = Object.entries(fields)
+
+  return {
+    name,
+    size,
+    endOfLastMember: end,
+    offsets: offsets as Struct<F>['offsets'],
+    read(source, offset = 0) {
+      const whole =
+        source.length - offset >= size
+          ? source
+          : (() => {
+              const padded = new Uint8Array(size)
+              padded.set(source.subarray(offset))
+              return padded
+            })()
+      const base = whole === source ? source.byteOffset + offset : 0
+      const view = new DataView(whole.buffer, base, size)
+      const value: Record<string, unknown> = {}
+      for (const [member, type] of members) value[member] = type.get(view, offsets[member] as number)
+      return value as Value<F>
+    },
+    encode(value) {
+      const target = new Uint8Array(size)
+      const view = new DataView(target.buffer)
+      for (const [member, type] of members) {
+        const given = (value as Record<string, unknown>)[member]
+        if (given !== undefined) type.set(view, offsets[member] as number, given)
+      }
+      return target
+    },
+    set(target, member, value, offset = 0) {
+      const view = new DataView(target.buffer, target.byteOffset + offset)
+      const type = fields[member as string] as FieldType<unknown>
+      type.set(view, offsets[member as string] as number, value)
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The second waist: what an operating system lends to the eBPF subsystem, and all that a porter implements.
+ *
+ * It knows nothing of map types, program types or the VM. Every call can fail and says how: 0 or a negative
+ * error number, or `undefined` where there is no answer. Nothing here blocks. One object per operating system
+ * instance; two kernels can live in one process.
+ */
+import type { ProbeTarget } from '../probes/target.ts'
+
+/** A function or object of the operating system's kernel. */
+export interface KernelSymbol {
+  readonly name: string
+  readonly address: bigint
+  /** Bytes; 0 where the symbol table does not say. */
+  readonly sizeBytes: number
+  /** Whether it is code. */
+  readonly isFunction: boolean
+}
+
+/** The task that a CPU is running, as tracing programs see it. */
+export interface TaskIdentity {
+  /** Thread id: `bpf_get_current_pid_tgid()` & 0xffffffff. */
+  readonly pid: number
+  /** Thread group id, what user space calls the process id. */
+  readonly tgid: number
+  readonly uid: number
+  readonly gid: number
+  /** At most 15 bytes. */
+  readonly comm: string
+}
+
+export interface Port extends ProbeTarget {
+  /** A short name for messages: `embedded riscv64`, `qemu over gdb`. */
+  readonly name: string
+
+  /** Copies from kernel memory as CPU `cpu` sees it now; -EFAULT (and nothing copied) where unmapped. */
+  readKernel(cpu: number, address: bigint, into: Uint8Array): number
+  writeKernel(cpu: number, address: bigint, bytes: Uint8Array): number
+  /** Copies from the memory of the task that `cpu` is running; -EFAULT where unmapped or not a user address. */
+  readUser(cpu: number, address: bigint, into: Uint8Array): number
+  writeUser(cpu: number, address: bigint, bytes: Uint8Array): number
+
+  /** The kernel's symbols in the order of their addresses. */
+  symbols(): readonly KernelSymbol[]
+  symbolByName(name: string): KernelSymbol | undefined
+  /** The symbol that covers `address`, or undefined. */
+  symbolAt(address: bigint): KernelSymbol | undefined
+
+  /** The kernel's types: the bytes of a `.BTF` section; undefined where it has none. */
+  typeInformation(): Uint8Array | undefined
+
+  /** The task that `cpu` is running; undefined while it runs none (boot, idle). */
+  currentTask(cpu: number): TaskIdentity | undefined
+
+  /** Nanoseconds since boot, without (`monotonic`) and with (`boot`) the time spent suspended. */
+  clockNs(clock: 'monotonic' | 'boot'): bigint
+}
