@@ -1,0 +1,3 @@
+export { Btf } from './btf.ts'
+export * from './kinds.ts'
+export type * from './types.ts'
