@@ -1,0 +1,36 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+].filter((page) => page.endsWith('.md'))
+
+/** What a page names as a file of this repository: `src/x/y.ts`, `docs/z.md`, `bpf/`, or a relative link. */
+function filesNamedBy(page: string): string[] {
+  const text = readFileSync(join(root, page), 'utf8')
+  const inCode = [...text.matchAll(/`((?:src|test|bench|docs|scripts|bpf|guest|bin|examples)\/[\w./-]*)`/g)]
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)].map((link) =>
+    join(page, '..', link[1] as string),
+  )
+  return [...inCode.map((match) => match[1] as string), ...links]
+}
+
+describe('documents name what exists', () => {
+  test.each(pages)('%s', (page) => {
+    const missing = filesNamedBy(page).filter((file) => !existsSync(join(root, file)))
+    expect(missing).toEqual([])
+  })
+})
+
+test('npm scripts that documents name exist', () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const page of pages) {
+    const text = readFileSync(join(root, page), 'utf8')
+    for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
+      expect(scripts, page).toHaveProperty([script as string])
+  }
+})
