@@ -1,0 +1,7 @@
+export * from './codec.ts'
+export * from './disassembler.ts'
+export * from './instruction.ts'
+export * from './lookup.ts'
+export * from './opcode.ts'
+export type { Row } from './row.ts'
+export * from './rows.ts'

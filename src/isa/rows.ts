@@ -1,0 +1,226 @@
+/**
+ * The eBPF instruction set, one row per instruction: the only place that knows an encoding.
+ *
+ * Decoder, assembler and disassembler are derived from these rows; the interpreter (and later the verifier and
+ * the compiler) must have an entry for each, which their types and `rows.test.ts` hold them to.
+ *
+ * Source: RFC 9669; Linux 6.18 for what the RFC leaves out (`may_goto`, `load_acquire`, `store_release`,
+ * `addr_space_cast`); LLVM for `callx`, which Linux refuses.
+ */
+import type { Row } from './row.ts'
+
+// biome-ignore format: one row a line
+export const rows = [
+  // 4.1 Arithmetic, 32 bits: the upper half of dst becomes zero.
+  { name: 'add32_imm', opcode: 0x04, kind: 'alu', op: 'add', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'add32', text: 'w{d} += {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'add32_reg', opcode: 0x0c, kind: 'alu', op: 'add', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'add32', text: 'w{d} += w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'sub32_imm', opcode: 0x14, kind: 'alu', op: 'sub', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'sub32', text: 'w{d} -= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'sub32_reg', opcode: 0x1c, kind: 'alu', op: 'sub', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'sub32', text: 'w{d} -= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'mul32_imm', opcode: 0x24, kind: 'alu', op: 'mul', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'mul32', text: 'w{d} *= {i}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'mul32_reg', opcode: 0x2c, kind: 'alu', op: 'mul', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'mul32', text: 'w{d} *= w{s}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'div32_imm', opcode: 0x34, kind: 'alu', op: 'div', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'div32', text: 'w{d} /= {i}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'div32_reg', opcode: 0x3c, kind: 'alu', op: 'div', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'div32', text: 'w{d} /= w{s}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'sdiv32_imm', opcode: 0x34, kind: 'alu', op: 'sdiv', bits: 32, dst: 'reg', offset: 1, imm: 'imm', mnemonic: 'sdiv32', text: 'w{d} s/= {i}', group: 'divmul32', since: 4, section: '4.1' },
+  { name: 'sdiv32_reg', opcode: 0x3c, kind: 'alu', op: 'sdiv', bits: 32, dst: 'reg', src: 'reg', offset: 1, mnemonic: 'sdiv32', text: 'w{d} s/= w{s}', group: 'divmul32', since: 4, section: '4.1' },
+  { name: 'or32_imm', opcode: 0x44, kind: 'alu', op: 'or', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'or32', text: 'w{d} |= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'or32_reg', opcode: 0x4c, kind: 'alu', op: 'or', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'or32', text: 'w{d} |= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'and32_imm', opcode: 0x54, kind: 'alu', op: 'and', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'and32', text: 'w{d} &= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'and32_reg', opcode: 0x5c, kind: 'alu', op: 'and', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'and32', text: 'w{d} &= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'lsh32_imm', opcode: 0x64, kind: 'alu', op: 'lsh', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'lsh32', text: 'w{d} <<= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'lsh32_reg', opcode: 0x6c, kind: 'alu', op: 'lsh', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'lsh32', text: 'w{d} <<= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'rsh32_imm', opcode: 0x74, kind: 'alu', op: 'rsh', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'rsh32', text: 'w{d} >>= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'rsh32_reg', opcode: 0x7c, kind: 'alu', op: 'rsh', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'rsh32', text: 'w{d} >>= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'mod32_imm', opcode: 0x94, kind: 'alu', op: 'mod', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'mod32', text: 'w{d} %= {i}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'mod32_reg', opcode: 0x9c, kind: 'alu', op: 'mod', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'mod32', text: 'w{d} %= w{s}', group: 'divmul32', since: 1, section: '4.1' },
+  { name: 'smod32_imm', opcode: 0x94, kind: 'alu', op: 'smod', bits: 32, dst: 'reg', offset: 1, imm: 'imm', mnemonic: 'smod32', text: 'w{d} s%= {i}', group: 'divmul32', since: 4, section: '4.1' },
+  { name: 'smod32_reg', opcode: 0x9c, kind: 'alu', op: 'smod', bits: 32, dst: 'reg', src: 'reg', offset: 1, mnemonic: 'smod32', text: 'w{d} s%= w{s}', group: 'divmul32', since: 4, section: '4.1' },
+  { name: 'xor32_imm', opcode: 0xa4, kind: 'alu', op: 'xor', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'xor32', text: 'w{d} ^= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'xor32_reg', opcode: 0xac, kind: 'alu', op: 'xor', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'xor32', text: 'w{d} ^= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'mov32_imm', opcode: 0xb4, kind: 'alu', op: 'mov', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'mov32', text: 'w{d} = {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'mov32_reg', opcode: 0xbc, kind: 'alu', op: 'mov', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'mov32', text: 'w{d} = w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'arsh32_imm', opcode: 0xc4, kind: 'alu', op: 'arsh', bits: 32, dst: 'reg', imm: 'imm', mnemonic: 'arsh32', text: 'w{d} s>>= {i}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'arsh32_reg', opcode: 0xcc, kind: 'alu', op: 'arsh', bits: 32, dst: 'reg', src: 'reg', mnemonic: 'arsh32', text: 'w{d} s>>= w{s}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'neg32', opcode: 0x84, kind: 'alu', op: 'neg', bits: 32, dst: 'reg', mnemonic: 'neg32', text: 'w{d} = -w{d}', group: 'base32', since: 1, section: '4.1' },
+  { name: 'movsx8_32', opcode: 0xbc, kind: 'alu', op: 'movsx8', bits: 32, dst: 'reg', src: 'reg', offset: 8, mnemonic: 'movsx832', text: 'w{d} = (s8)w{s}', group: 'base32', since: 4, section: '4.1' },
+  { name: 'movsx16_32', opcode: 0xbc, kind: 'alu', op: 'movsx16', bits: 32, dst: 'reg', src: 'reg', offset: 16, mnemonic: 'movsx1632', text: 'w{d} = (s16)w{s}', group: 'base32', since: 4, section: '4.1' },
+
+  // 4.1 Arithmetic, 64 bits.
+  { name: 'add64_imm', opcode: 0x07, kind: 'alu', op: 'add', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'add', text: 'r{d} += {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'add64_reg', opcode: 0x0f, kind: 'alu', op: 'add', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'add', text: 'r{d} += r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'sub64_imm', opcode: 0x17, kind: 'alu', op: 'sub', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'sub', text: 'r{d} -= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'sub64_reg', opcode: 0x1f, kind: 'alu', op: 'sub', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'sub', text: 'r{d} -= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'mul64_imm', opcode: 0x27, kind: 'alu', op: 'mul', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'mul', text: 'r{d} *= {i}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'mul64_reg', opcode: 0x2f, kind: 'alu', op: 'mul', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'mul', text: 'r{d} *= r{s}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'div64_imm', opcode: 0x37, kind: 'alu', op: 'div', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'div', text: 'r{d} /= {i}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'div64_reg', opcode: 0x3f, kind: 'alu', op: 'div', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'div', text: 'r{d} /= r{s}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'sdiv64_imm', opcode: 0x37, kind: 'alu', op: 'sdiv', bits: 64, dst: 'reg', offset: 1, imm: 'imm', mnemonic: 'sdiv', text: 'r{d} s/= {i}', group: 'divmul64', since: 4, section: '4.1' },
+  { name: 'sdiv64_reg', opcode: 0x3f, kind: 'alu', op: 'sdiv', bits: 64, dst: 'reg', src: 'reg', offset: 1, mnemonic: 'sdiv', text: 'r{d} s/= r{s}', group: 'divmul64', since: 4, section: '4.1' },
+  { name: 'or64_imm', opcode: 0x47, kind: 'alu', op: 'or', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'or', text: 'r{d} |= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'or64_reg', opcode: 0x4f, kind: 'alu', op: 'or', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'or', text: 'r{d} |= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'and64_imm', opcode: 0x57, kind: 'alu', op: 'and', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'and', text: 'r{d} &= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'and64_reg', opcode: 0x5f, kind: 'alu', op: 'and', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'and', text: 'r{d} &= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'lsh64_imm', opcode: 0x67, kind: 'alu', op: 'lsh', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'lsh', text: 'r{d} <<= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'lsh64_reg', opcode: 0x6f, kind: 'alu', op: 'lsh', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'lsh', text: 'r{d} <<= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'rsh64_imm', opcode: 0x77, kind: 'alu', op: 'rsh', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'rsh', text: 'r{d} >>= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'rsh64_reg', opcode: 0x7f, kind: 'alu', op: 'rsh', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'rsh', text: 'r{d} >>= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'mod64_imm', opcode: 0x97, kind: 'alu', op: 'mod', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'mod', text: 'r{d} %= {i}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'mod64_reg', opcode: 0x9f, kind: 'alu', op: 'mod', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'mod', text: 'r{d} %= r{s}', group: 'divmul64', since: 1, section: '4.1' },
+  { name: 'smod64_imm', opcode: 0x97, kind: 'alu', op: 'smod', bits: 64, dst: 'reg', offset: 1, imm: 'imm', mnemonic: 'smod', text: 'r{d} s%= {i}', group: 'divmul64', since: 4, section: '4.1' },
+  { name: 'smod64_reg', opcode: 0x9f, kind: 'alu', op: 'smod', bits: 64, dst: 'reg', src: 'reg', offset: 1, mnemonic: 'smod', text: 'r{d} s%= r{s}', group: 'divmul64', since: 4, section: '4.1' },
+  { name: 'xor64_imm', opcode: 0xa7, kind: 'alu', op: 'xor', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'xor', text: 'r{d} ^= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'xor64_reg', opcode: 0xaf, kind: 'alu', op: 'xor', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'xor', text: 'r{d} ^= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'mov64_imm', opcode: 0xb7, kind: 'alu', op: 'mov', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'mov', text: 'r{d} = {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'mov64_reg', opcode: 0xbf, kind: 'alu', op: 'mov', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'mov', text: 'r{d} = r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'arsh64_imm', opcode: 0xc7, kind: 'alu', op: 'arsh', bits: 64, dst: 'reg', imm: 'imm', mnemonic: 'arsh', text: 'r{d} s>>= {i}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'arsh64_reg', opcode: 0xcf, kind: 'alu', op: 'arsh', bits: 64, dst: 'reg', src: 'reg', mnemonic: 'arsh', text: 'r{d} s>>= r{s}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'neg64', opcode: 0x87, kind: 'alu', op: 'neg', bits: 64, dst: 'reg', mnemonic: 'neg', text: 'r{d} = -r{d}', group: 'base64', since: 1, section: '4.1' },
+  { name: 'movsx8_64', opcode: 0xbf, kind: 'alu', op: 'movsx8', bits: 64, dst: 'reg', src: 'reg', offset: 8, mnemonic: 'movsx864', text: 'r{d} = (s8)r{s}', group: 'base64', since: 4, section: '4.1' },
+  { name: 'movsx16_64', opcode: 0xbf, kind: 'alu', op: 'movsx16', bits: 64, dst: 'reg', src: 'reg', offset: 16, mnemonic: 'movsx1664', text: 'r{d} = (s16)r{s}', group: 'base64', since: 4, section: '4.1' },
+  { name: 'movsx32_64', opcode: 0xbf, kind: 'alu', op: 'movsx32', bits: 64, dst: 'reg', src: 'reg', offset: 32, mnemonic: 'movsx3264', text: 'r{d} = (s32)r{s}', group: 'base64', since: 4, section: '4.1' },
+  { name: 'addr_space_cast', opcode: 0xbf, kind: 'cast', op: 'addr_space_cast', bits: 64, dst: 'reg', src: 'reg', offset: 1, imm: 'imm', mnemonic: 'addr_space_cast', text: 'r{d} = addr_space_cast(r{s}, {a}, {b})', group: 'linux', since: 4, section: 'none' },
+
+  // 4.2 Byte swap.
+  { name: 'le16', opcode: 0xd4, kind: 'swap', op: 'le', bits: 16, dst: 'reg', imm: 16, mnemonic: 'le16', text: 'r{d} = le16 r{d}', group: 'base32', since: 1, section: '4.2' },
+  { name: 'le32', opcode: 0xd4, kind: 'swap', op: 'le', bits: 32, dst: 'reg', imm: 32, mnemonic: 'le32', text: 'r{d} = le32 r{d}', group: 'base32', since: 1, section: '4.2' },
+  { name: 'le64', opcode: 0xd4, kind: 'swap', op: 'le', bits: 64, dst: 'reg', imm: 64, mnemonic: 'le64', text: 'r{d} = le64 r{d}', group: 'base64', since: 1, section: '4.2' },
+  { name: 'be16', opcode: 0xdc, kind: 'swap', op: 'be', bits: 16, dst: 'reg', imm: 16, mnemonic: 'be16', text: 'r{d} = be16 r{d}', group: 'base32', since: 1, section: '4.2' },
+  { name: 'be32', opcode: 0xdc, kind: 'swap', op: 'be', bits: 32, dst: 'reg', imm: 32, mnemonic: 'be32', text: 'r{d} = be32 r{d}', group: 'base32', since: 1, section: '4.2' },
+  { name: 'be64', opcode: 0xdc, kind: 'swap', op: 'be', bits: 64, dst: 'reg', imm: 64, mnemonic: 'be64', text: 'r{d} = be64 r{d}', group: 'base64', since: 1, section: '4.2' },
+  { name: 'bswap16', opcode: 0xd7, kind: 'swap', op: 'bswap', bits: 16, dst: 'reg', imm: 16, mnemonic: 'bswap16', text: 'r{d} = bswap16 r{d}', group: 'base32', since: 4, section: '4.2' },
+  { name: 'bswap32', opcode: 0xd7, kind: 'swap', op: 'bswap', bits: 32, dst: 'reg', imm: 32, mnemonic: 'bswap32', text: 'r{d} = bswap32 r{d}', group: 'base32', since: 4, section: '4.2' },
+  { name: 'bswap64', opcode: 0xd7, kind: 'swap', op: 'bswap', bits: 64, dst: 'reg', imm: 64, mnemonic: 'bswap64', text: 'r{d} = bswap64 r{d}', group: 'base64', since: 4, section: '4.2' },
+
+  // 4.3 Conditional jumps, 64 bits.
+  { name: 'jeq64_imm', opcode: 0x15, kind: 'jump', op: 'jeq', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jeq', text: 'if r{d} == {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jeq64_reg', opcode: 0x1d, kind: 'jump', op: 'jeq', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jeq', text: 'if r{d} == r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jgt64_imm', opcode: 0x25, kind: 'jump', op: 'jgt', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jgt', text: 'if r{d} > {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jgt64_reg', opcode: 0x2d, kind: 'jump', op: 'jgt', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jgt', text: 'if r{d} > r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jge64_imm', opcode: 0x35, kind: 'jump', op: 'jge', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jge', text: 'if r{d} >= {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jge64_reg', opcode: 0x3d, kind: 'jump', op: 'jge', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jge', text: 'if r{d} >= r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jset64_imm', opcode: 0x45, kind: 'jump', op: 'jset', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jset', text: 'if r{d} & {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jset64_reg', opcode: 0x4d, kind: 'jump', op: 'jset', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jset', text: 'if r{d} & r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jne64_imm', opcode: 0x55, kind: 'jump', op: 'jne', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jne', text: 'if r{d} != {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jne64_reg', opcode: 0x5d, kind: 'jump', op: 'jne', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jne', text: 'if r{d} != r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jsgt64_imm', opcode: 0x65, kind: 'jump', op: 'jsgt', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsgt', text: 'if r{d} s> {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jsgt64_reg', opcode: 0x6d, kind: 'jump', op: 'jsgt', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsgt', text: 'if r{d} s> r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jsge64_imm', opcode: 0x75, kind: 'jump', op: 'jsge', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsge', text: 'if r{d} s>= {x} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jsge64_reg', opcode: 0x7d, kind: 'jump', op: 'jsge', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsge', text: 'if r{d} s>= r{s} goto {j}', group: 'base64', since: 1, section: '4.3' },
+  { name: 'jlt64_imm', opcode: 0xa5, kind: 'jump', op: 'jlt', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jlt', text: 'if r{d} < {x} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jlt64_reg', opcode: 0xad, kind: 'jump', op: 'jlt', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jlt', text: 'if r{d} < r{s} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jle64_imm', opcode: 0xb5, kind: 'jump', op: 'jle', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jle', text: 'if r{d} <= {x} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jle64_reg', opcode: 0xbd, kind: 'jump', op: 'jle', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jle', text: 'if r{d} <= r{s} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jslt64_imm', opcode: 0xc5, kind: 'jump', op: 'jslt', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jslt', text: 'if r{d} s< {x} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jslt64_reg', opcode: 0xcd, kind: 'jump', op: 'jslt', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jslt', text: 'if r{d} s< r{s} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jsle64_imm', opcode: 0xd5, kind: 'jump', op: 'jsle', bits: 64, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsle', text: 'if r{d} s<= {x} goto {j}', group: 'base64', since: 2, section: '4.3' },
+  { name: 'jsle64_reg', opcode: 0xdd, kind: 'jump', op: 'jsle', bits: 64, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsle', text: 'if r{d} s<= r{s} goto {j}', group: 'base64', since: 2, section: '4.3' },
+
+  // 4.3 Conditional jumps, 32 bits.
+  { name: 'jeq32_imm', opcode: 0x16, kind: 'jump', op: 'jeq', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jeq32', text: 'if w{d} == {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jeq32_reg', opcode: 0x1e, kind: 'jump', op: 'jeq', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jeq32', text: 'if w{d} == w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jgt32_imm', opcode: 0x26, kind: 'jump', op: 'jgt', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jgt32', text: 'if w{d} > {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jgt32_reg', opcode: 0x2e, kind: 'jump', op: 'jgt', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jgt32', text: 'if w{d} > w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jge32_imm', opcode: 0x36, kind: 'jump', op: 'jge', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jge32', text: 'if w{d} >= {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jge32_reg', opcode: 0x3e, kind: 'jump', op: 'jge', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jge32', text: 'if w{d} >= w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jset32_imm', opcode: 0x46, kind: 'jump', op: 'jset', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jset32', text: 'if w{d} & {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jset32_reg', opcode: 0x4e, kind: 'jump', op: 'jset', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jset32', text: 'if w{d} & w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jne32_imm', opcode: 0x56, kind: 'jump', op: 'jne', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jne32', text: 'if w{d} != {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jne32_reg', opcode: 0x5e, kind: 'jump', op: 'jne', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jne32', text: 'if w{d} != w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsgt32_imm', opcode: 0x66, kind: 'jump', op: 'jsgt', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsgt32', text: 'if w{d} s> {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsgt32_reg', opcode: 0x6e, kind: 'jump', op: 'jsgt', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsgt32', text: 'if w{d} s> w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsge32_imm', opcode: 0x76, kind: 'jump', op: 'jsge', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsge32', text: 'if w{d} s>= {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsge32_reg', opcode: 0x7e, kind: 'jump', op: 'jsge', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsge32', text: 'if w{d} s>= w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jlt32_imm', opcode: 0xa6, kind: 'jump', op: 'jlt', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jlt32', text: 'if w{d} < {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jlt32_reg', opcode: 0xae, kind: 'jump', op: 'jlt', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jlt32', text: 'if w{d} < w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jle32_imm', opcode: 0xb6, kind: 'jump', op: 'jle', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jle32', text: 'if w{d} <= {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jle32_reg', opcode: 0xbe, kind: 'jump', op: 'jle', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jle32', text: 'if w{d} <= w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jslt32_imm', opcode: 0xc6, kind: 'jump', op: 'jslt', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jslt32', text: 'if w{d} s< {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jslt32_reg', opcode: 0xce, kind: 'jump', op: 'jslt', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jslt32', text: 'if w{d} s< w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsle32_imm', opcode: 0xd6, kind: 'jump', op: 'jsle', bits: 32, dst: 'reg', offset: 'jump', imm: 'imm', mnemonic: 'jsle32', text: 'if w{d} s<= {x} goto {j}', group: 'base32', since: 3, section: '4.3' },
+  { name: 'jsle32_reg', opcode: 0xde, kind: 'jump', op: 'jsle', bits: 32, dst: 'reg', src: 'reg', offset: 'jump', mnemonic: 'jsle32', text: 'if w{d} s<= w{s} goto {j}', group: 'base32', since: 3, section: '4.3' },
+
+  // 4.3 Other control flow.
+  { name: 'ja', opcode: 0x05, kind: 'goto', op: 'ja', bits: 64, offset: 'jump', mnemonic: 'ja', text: 'goto {j}', group: 'base32', since: 1, section: '4.3' },
+  { name: 'ja32', opcode: 0x06, kind: 'goto', op: 'ja', bits: 64, imm: 'jump', mnemonic: 'ja32', text: 'gotol {j}', group: 'base32', since: 4, section: '4.3' },
+  { name: 'may_goto', opcode: 0xe5, kind: 'may_goto', op: 'may_goto', bits: 64, offset: 'jump', mnemonic: 'may_goto', text: 'may_goto {j}', group: 'linux', since: 4, section: 'none' },
+  { name: 'call_helper', opcode: 0x85, kind: 'call', op: 'helper', bits: 64, imm: 'imm', mnemonic: 'call helper', text: 'call {n}', group: 'base32', since: 1, section: '4.3.1' },
+  { name: 'call_local', opcode: 0x85, kind: 'call', op: 'local', bits: 64, src: 1, imm: 'jump', mnemonic: 'call local', text: 'call {j}', llvm: 'call {i}', group: 'base32', since: 3, section: '4.3.2' },
+  { name: 'call_kfunc', opcode: 0x85, kind: 'call', op: 'kfunc', bits: 64, src: 2, offset: 'btf', imm: 'imm', mnemonic: 'call runtime', text: 'call {k}', llvm: 'call {i}', group: 'base32', since: 3, section: '4.3.1' },
+  { name: 'callx', opcode: 0x8d, kind: 'call', op: 'indirect', bits: 64, dst: 'reg', mnemonic: 'callx', text: 'callx r{d}', group: 'callx', since: 1, section: 'none' },
+  { name: 'exit', opcode: 0x95, kind: 'exit', op: 'exit', bits: 64, mnemonic: 'exit', text: 'exit', group: 'base32', since: 1, section: '4.3' },
+
+  // 5.1 Loads and stores.
+  { name: 'ldxb', opcode: 0x71, kind: 'load', op: 'ldx', bits: 8, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxb', text: 'r{d} = *(u8 *)(r{s} {o})', llvm: 'w{d} = *(u8 *)(r{s} {o})', group: 'base32', since: 1, section: '5.1' },
+  { name: 'ldxh', opcode: 0x69, kind: 'load', op: 'ldx', bits: 16, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxh', text: 'r{d} = *(u16 *)(r{s} {o})', llvm: 'w{d} = *(u16 *)(r{s} {o})', group: 'base32', since: 1, section: '5.1' },
+  { name: 'ldxw', opcode: 0x61, kind: 'load', op: 'ldx', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxw', text: 'r{d} = *(u32 *)(r{s} {o})', llvm: 'w{d} = *(u32 *)(r{s} {o})', group: 'base32', since: 1, section: '5.1' },
+  { name: 'ldxdw', opcode: 0x79, kind: 'load', op: 'ldx', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxdw', text: 'r{d} = *(u64 *)(r{s} {o})', group: 'base64', since: 1, section: '5.1' },
+  { name: 'stxb', opcode: 0x73, kind: 'store', op: 'stx', bits: 8, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'stxb', text: '*(u8 *)(r{d} {o}) = r{s}', llvm: '*(u8 *)(r{d} {o}) = w{s}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'stxh', opcode: 0x6b, kind: 'store', op: 'stx', bits: 16, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'stxh', text: '*(u16 *)(r{d} {o}) = r{s}', llvm: '*(u16 *)(r{d} {o}) = w{s}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'stxw', opcode: 0x63, kind: 'store', op: 'stx', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'stxw', text: '*(u32 *)(r{d} {o}) = r{s}', llvm: '*(u32 *)(r{d} {o}) = w{s}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'stxdw', opcode: 0x7b, kind: 'store', op: 'stx', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'stxdw', text: '*(u64 *)(r{d} {o}) = r{s}', group: 'base64', since: 1, section: '5.1' },
+  { name: 'stb', opcode: 0x72, kind: 'store', op: 'st', bits: 8, dst: 'reg', offset: 'offset', imm: 'imm', mnemonic: 'stb', text: '*(u8 *)(r{d} {o}) = {i}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'sth', opcode: 0x6a, kind: 'store', op: 'st', bits: 16, dst: 'reg', offset: 'offset', imm: 'imm', mnemonic: 'sth', text: '*(u16 *)(r{d} {o}) = {i}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'stw', opcode: 0x62, kind: 'store', op: 'st', bits: 32, dst: 'reg', offset: 'offset', imm: 'imm', mnemonic: 'stw', text: '*(u32 *)(r{d} {o}) = {i}', group: 'base32', since: 1, section: '5.1' },
+  { name: 'stdw', opcode: 0x7a, kind: 'store', op: 'st', bits: 64, dst: 'reg', offset: 'offset', imm: 'imm', mnemonic: 'stdw', text: '*(u64 *)(r{d} {o}) = {i}', group: 'base64', since: 1, section: '5.1' },
+
+  // 5.2 Sign-extending loads.
+  { name: 'ldxsb', opcode: 0x91, kind: 'load', op: 'ldsx', bits: 8, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxsb', text: 'r{d} = *(s8 *)(r{s} {o})', group: 'base64', since: 4, section: '5.2' },
+  { name: 'ldxsh', opcode: 0x89, kind: 'load', op: 'ldsx', bits: 16, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxsh', text: 'r{d} = *(s16 *)(r{s} {o})', group: 'base64', since: 4, section: '5.2' },
+  { name: 'ldxsw', opcode: 0x81, kind: 'load', op: 'ldsx', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', mnemonic: 'ldxsw', text: 'r{d} = *(s32 *)(r{s} {o})', group: 'base64', since: 4, section: '5.2' },
+
+  // 5.3 Atomic operations, 32 bits.
+  { name: 'atomic32_add', opcode: 0xc3, kind: 'atomic', op: 'add', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0, mnemonic: 'lock add32', text: 'lock *(u32 *)(r{d} {o}) += r{s}', llvm: 'lock *(u32 *)(r{d} {o}) += w{s}', group: 'atomic32', since: 1, section: '5.3' },
+  { name: 'atomic32_or', opcode: 0xc3, kind: 'atomic', op: 'or', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x40, mnemonic: 'lock or32', text: 'lock *(u32 *)(r{d} {o}) |= r{s}', llvm: 'lock *(u32 *)(r{d} {o}) |= w{s}', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_and', opcode: 0xc3, kind: 'atomic', op: 'and', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x50, mnemonic: 'lock and32', text: 'lock *(u32 *)(r{d} {o}) &= r{s}', llvm: 'lock *(u32 *)(r{d} {o}) &= w{s}', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_xor', opcode: 0xc3, kind: 'atomic', op: 'xor', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xa0, mnemonic: 'lock xor32', text: 'lock *(u32 *)(r{d} {o}) ^= r{s}', llvm: 'lock *(u32 *)(r{d} {o}) ^= w{s}', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_fetch_add', opcode: 0xc3, kind: 'atomic', op: 'fetch_add', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 1, mnemonic: 'lock fetch add32', text: 'r{s} = atomic_fetch_add((u32 *)(r{d} {o}), r{s})', llvm: 'w{s} = atomic_fetch_add((u32 *)(r{d} {o}), w{s})', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_fetch_or', opcode: 0xc3, kind: 'atomic', op: 'fetch_or', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x41, mnemonic: 'lock fetch or32', text: 'r{s} = atomic_fetch_or((u32 *)(r{d} {o}), r{s})', llvm: 'w{s} = atomic_fetch_or((u32 *)(r{d} {o}), w{s})', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_fetch_and', opcode: 0xc3, kind: 'atomic', op: 'fetch_and', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x51, mnemonic: 'lock fetch and32', text: 'r{s} = atomic_fetch_and((u32 *)(r{d} {o}), r{s})', llvm: 'w{s} = atomic_fetch_and((u32 *)(r{d} {o}), w{s})', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_fetch_xor', opcode: 0xc3, kind: 'atomic', op: 'fetch_xor', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xa1, mnemonic: 'lock fetch xor32', text: 'r{s} = atomic_fetch_xor((u32 *)(r{d} {o}), r{s})', llvm: 'w{s} = atomic_fetch_xor((u32 *)(r{d} {o}), w{s})', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_xchg', opcode: 0xc3, kind: 'atomic', op: 'xchg', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xe1, mnemonic: 'lock xchg32', text: 'r{s} = atomic_xchg((u32 *)(r{d} {o}), r{s})', llvm: 'w{s} = xchg32_32(r{d} {o}, w{s})', group: 'atomic32', since: 3, section: '5.3' },
+  { name: 'atomic32_cmpxchg', opcode: 0xc3, kind: 'atomic', op: 'cmpxchg', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xf1, mnemonic: 'lock cmpxchg32', text: 'r0 = atomic_cmpxchg((u32 *)(r{d} {o}), r0, r{s})', llvm: 'w0 = cmpxchg32_32(r{d} {o}, w0, w{s})', group: 'atomic32', since: 3, section: '5.3' },
+
+  // 5.3 Atomic operations, 64 bits.
+  { name: 'atomic64_add', opcode: 0xdb, kind: 'atomic', op: 'add', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0, mnemonic: 'lock add', text: 'lock *(u64 *)(r{d} {o}) += r{s}', group: 'atomic64', since: 1, section: '5.3' },
+  { name: 'atomic64_or', opcode: 0xdb, kind: 'atomic', op: 'or', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x40, mnemonic: 'lock or', text: 'lock *(u64 *)(r{d} {o}) |= r{s}', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_and', opcode: 0xdb, kind: 'atomic', op: 'and', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x50, mnemonic: 'lock and', text: 'lock *(u64 *)(r{d} {o}) &= r{s}', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_xor', opcode: 0xdb, kind: 'atomic', op: 'xor', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xa0, mnemonic: 'lock xor', text: 'lock *(u64 *)(r{d} {o}) ^= r{s}', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_fetch_add', opcode: 0xdb, kind: 'atomic', op: 'fetch_add', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 1, mnemonic: 'lock fetch add', text: 'r{s} = atomic64_fetch_add((u64 *)(r{d} {o}), r{s})', llvm: 'r{s} = atomic_fetch_add((u64 *)(r{d} {o}), r{s})', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_fetch_or', opcode: 0xdb, kind: 'atomic', op: 'fetch_or', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x41, mnemonic: 'lock fetch or', text: 'r{s} = atomic64_fetch_or((u64 *)(r{d} {o}), r{s})', llvm: 'r{s} = atomic_fetch_or((u64 *)(r{d} {o}), r{s})', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_fetch_and', opcode: 0xdb, kind: 'atomic', op: 'fetch_and', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x51, mnemonic: 'lock fetch and', text: 'r{s} = atomic64_fetch_and((u64 *)(r{d} {o}), r{s})', llvm: 'r{s} = atomic_fetch_and((u64 *)(r{d} {o}), r{s})', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_fetch_xor', opcode: 0xdb, kind: 'atomic', op: 'fetch_xor', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xa1, mnemonic: 'lock fetch xor', text: 'r{s} = atomic64_fetch_xor((u64 *)(r{d} {o}), r{s})', llvm: 'r{s} = atomic_fetch_xor((u64 *)(r{d} {o}), r{s})', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_xchg', opcode: 0xdb, kind: 'atomic', op: 'xchg', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xe1, mnemonic: 'lock xchg', text: 'r{s} = atomic64_xchg((u64 *)(r{d} {o}), r{s})', llvm: 'r{s} = xchg_64(r{d} {o}, r{s})', group: 'atomic64', since: 3, section: '5.3' },
+  { name: 'atomic64_cmpxchg', opcode: 0xdb, kind: 'atomic', op: 'cmpxchg', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0xf1, mnemonic: 'lock cmpxchg', text: 'r0 = atomic64_cmpxchg((u64 *)(r{d} {o}), r0, r{s})', llvm: 'r0 = cmpxchg_64(r{d} {o}, r0, r{s})', group: 'atomic64', since: 3, section: '5.3' },
+
+  // Load-acquire and store-release: Linux 6.15 and later, LLVM 20 and later.
+  { name: 'load_acquire8', opcode: 0xd3, kind: 'load', op: 'load_acquire', bits: 8, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x100, mnemonic: 'load_acquire8', text: 'r{d} = load_acquire((u8 *)(r{s} {o}))', llvm: 'w{d} = load_acquire((u8 *)(r{s} {o}))', group: 'linux', since: 4, section: 'none' },
+  { name: 'load_acquire16', opcode: 0xcb, kind: 'load', op: 'load_acquire', bits: 16, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x100, mnemonic: 'load_acquire16', text: 'r{d} = load_acquire((u16 *)(r{s} {o}))', llvm: 'w{d} = load_acquire((u16 *)(r{s} {o}))', group: 'linux', since: 4, section: 'none' },
+  { name: 'load_acquire32', opcode: 0xc3, kind: 'load', op: 'load_acquire', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x100, mnemonic: 'load_acquire32', text: 'r{d} = load_acquire((u32 *)(r{s} {o}))', llvm: 'w{d} = load_acquire((u32 *)(r{s} {o}))', group: 'linux', since: 4, section: 'none' },
+  { name: 'load_acquire64', opcode: 0xdb, kind: 'load', op: 'load_acquire', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x100, mnemonic: 'load_acquire64', text: 'r{d} = load_acquire((u64 *)(r{s} {o}))', group: 'linux', since: 4, section: 'none' },
+  { name: 'store_release8', opcode: 0xd3, kind: 'store', op: 'store_release', bits: 8, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x110, mnemonic: 'store_release8', text: 'store_release((u8 *)(r{d} {o}), r{s})', llvm: 'store_release((u8 *)(r{d} {o}), w{s})', group: 'linux', since: 4, section: 'none' },
+  { name: 'store_release16', opcode: 0xcb, kind: 'store', op: 'store_release', bits: 16, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x110, mnemonic: 'store_release16', text: 'store_release((u16 *)(r{d} {o}), r{s})', llvm: 'store_release((u16 *)(r{d} {o}), w{s})', group: 'linux', since: 4, section: 'none' },
+  { name: 'store_release32', opcode: 0xc3, kind: 'store', op: 'store_release', bits: 32, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x110, mnemonic: 'store_release32', text: 'store_release((u32 *)(r{d} {o}), r{s})', llvm: 'store_release((u32 *)(r{d} {o}), w{s})', group: 'linux', since: 4, section: 'none' },
+  { name: 'store_release64', opcode: 0xdb, kind: 'store', op: 'store_release', bits: 64, dst: 'reg', src: 'reg', offset: 'offset', imm: 0x110, mnemonic: 'store_release64', text: 'store_release((u64 *)(r{d} {o}), r{s})', group: 'linux', since: 4, section: 'none' },
+
+  // 5.4 The 64-bit immediate: two slots, of which the second holds the upper half.
+  { name: 'lddw', opcode: 0x18, kind: 'wide', op: 'imm64', bits: 64, dst: 'reg', imm: 'imm', high: 'imm', mnemonic: 'lddw', text: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4' },
+  { name: 'lddw_map_fd', opcode: 0x18, kind: 'wide', op: 'map_fd', bits: 64, dst: 'reg', src: 1, imm: 'imm', mnemonic: 'lddw map_fd', text: 'r{d} = map[fd:{i}]', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+  { name: 'lddw_map_value', opcode: 0x18, kind: 'wide', op: 'map_value', bits: 64, dst: 'reg', src: 2, imm: 'imm', high: 'imm', mnemonic: 'lddw map_value', text: 'r{d} = map[fd:{i}][0]{h}', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+  { name: 'lddw_btf_id', opcode: 0x18, kind: 'wide', op: 'btf_id', bits: 64, dst: 'reg', src: 3, imm: 'imm', high: 'imm', mnemonic: 'lddw btf_id', text: 'r{d} = btf[id:{i}]{h}', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+  { name: 'lddw_function', opcode: 0x18, kind: 'wide', op: 'function', bits: 64, dst: 'reg', src: 4, imm: 'jump', mnemonic: 'lddw function', text: 'r{d} = subprog[{j}]', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+  { name: 'lddw_map_index', opcode: 0x18, kind: 'wide', op: 'map_index', bits: 64, dst: 'reg', src: 5, imm: 'imm', mnemonic: 'lddw map_index', text: 'r{d} = map[idx:{i}]', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+  { name: 'lddw_map_index_value', opcode: 0x18, kind: 'wide', op: 'map_index_value', bits: 64, dst: 'reg', src: 6, imm: 'imm', high: 'imm', mnemonic: 'lddw map_index_value', text: 'r{d} = map[idx:{i}][0]{h}', llvm: 'r{d} = {I} ll', group: 'base64', since: 1, section: '5.4.1' },
+
+  // 5.5 Legacy packet access.
+  { name: 'ldabsb', opcode: 0x30, kind: 'packet', op: 'abs', bits: 8, imm: 'imm', mnemonic: 'ldabsb', text: 'r0 = *(u8 *)skb[{i}]', group: 'packet', since: 1, section: '5.5' },
+  { name: 'ldabsh', opcode: 0x28, kind: 'packet', op: 'abs', bits: 16, imm: 'imm', mnemonic: 'ldabsh', text: 'r0 = *(u16 *)skb[{i}]', group: 'packet', since: 1, section: '5.5' },
+  { name: 'ldabsw', opcode: 0x20, kind: 'packet', op: 'abs', bits: 32, imm: 'imm', mnemonic: 'ldabsw', text: 'r0 = *(u32 *)skb[{i}]', group: 'packet', since: 1, section: '5.5' },
+  { name: 'ldindb', opcode: 0x50, kind: 'packet', op: 'ind', bits: 8, src: 'reg', imm: 'imm', mnemonic: 'ldindb', text: 'r0 = *(u8 *)skb[r{s}{p}]', llvm: 'r0 = *(u8 *)skb[r{s}]', group: 'packet', since: 1, section: '5.5' },
+  { name: 'ldindh', opcode: 0x48, kind: 'packet', op: 'ind', bits: 16, src: 'reg', imm: 'imm', mnemonic: 'ldindh', text: 'r0 = *(u16 *)skb[r{s}{p}]', llvm: 'r0 = *(u16 *)skb[r{s}]', group: 'packet', since: 1, section: '5.5' },
+  { name: 'ldindw', opcode: 0x40, kind: 'packet', op: 'ind', bits: 32, src: 'reg', imm: 'imm', mnemonic: 'ldindw', text: 'r0 = *(u32 *)skb[r{s}{p}]', llvm: 'r0 = *(u32 *)skb[r{s}]', group: 'packet', since: 1, section: '5.5' },
+] as const satisfies readonly Row[]
+
+/** The name of every instruction there is: `Record<InstructionName, X>` is a table that the compiler checks. */
+export type InstructionName = (typeof rows)[number]['name']
+export type InstructionKind = (typeof rows)[number]['kind']
+/** A row with its literal types, so that a `switch` over `kind` or `op` is checked for exhaustiveness. */
+export type InstructionRow = (typeof rows)[number]
