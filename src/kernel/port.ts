@@ -52,6 +52,12 @@ export interface Port extends ProbeTarget {
   /** The task that `cpu` is running; undefined while it runs none (boot, idle). */
   currentTask(cpu: number): TaskIdentity | undefined
 
+  /**
+   * Whether a task with this thread id exists. Where given, calls that a task's end has cut short no longer
+   * count against a kretprobe's `maxactive`.
+   */
+  taskExists?(pid: number): boolean
+
   /** Nanoseconds since boot, without (`monotonic`) and with (`boot`) the time spent suspended. */
   clockNs(clock: 'monotonic' | 'boot'): bigint
 }

@@ -1,1 +1,2 @@
+export type * from './probe.ts'
 export * from './target.ts'

@@ -52,4 +52,6 @@ export interface ProbeTarget {
   patchText(address: bigint, bytes: Uint8Array): number
   /** Installs the one handler of each kind; undefined removes it. */
   setTrapHandlers(breakpoint: BreakpointHandler | undefined, stepFault: StepFaultHandler | undefined): void
+  /** Whether a breakpoint at `address` would break the operating system's own way to handle it. Default: no. */
+  isUnsafeToProbe?(address: bigint): boolean
 }

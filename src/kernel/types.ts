@@ -1,0 +1,108 @@
+/** What a kernel's embedder gives and gets: options in, `Kernel` and `Process` out. */
+import type { Syscalls } from '../abi/syscalls.ts'
+import type { Port } from './port.ts'
+
+/**
+ * The memory of a process, seen from the kernel. A user's pointer is a claim until one of these has looked at
+ * it; a kernel copies in once and never reads the same range again.
+ */
+export interface UserAccess {
+  /** Fills `into` from `pointer`; false (EFAULT) where any byte is not readable. */
+  read(pointer: bigint, into: Uint8Array): boolean
+  /** Copies `bytes` to `pointer`; false (EFAULT) where any byte is not writable. */
+  write(pointer: bigint, bytes: Uint8Array): boolean
+  /**
+   * Shows kernel memory to the process and returns where, or undefined where there is no room. Absent where the
+   * process cannot share memory with this kernel: mmap(2) is then -ENODEV.
+   */
+  map?(mapping: Mapping): bigint | undefined
+  /** Ends a mapping that `map` made; false where there is none at exactly this place. */
+  unmap?(address: bigint, lengthBytes: number): boolean
+}
+
+/** Kernel memory that a process asks to see; `close` is called when it is unmapped. */
+export interface Mapping {
+  readonly lengthBytes: number
+  readonly writable: boolean
+  /**
+   * The memory, as pieces that follow each other in the mapping. A piece's bytes may appear twice (a ring
+   * buffer's data). `bytes()` is asked for at each access, since the arena's buffer can be replaced as it grows.
+   */
+  readonly pieces: readonly { readonly lengthBytes: number; bytes(): Uint8Array }[]
+  close(): void
+}
+
+export interface ProcessOptions {
+  readonly memory: UserAccess
+  /** The lowest descriptor that this kernel gives out. Default 0; a guest's own descriptors lie below. */
+  readonly firstFd?: number
+  /** What `current` is to the process's own calls. Default: pid 0, comm `process`. */
+  readonly pid?: number
+  readonly uid?: number
+  readonly comm?: string
+}
+
+/** A process of the operating system that calls this kernel: its descriptor table and its memory. */
+export interface Process extends Disposable {
+  /**
+   * One system call by its number on riscv64 (the generic table): bpf 280, perf_event_open 241, ioctl 29,
+   * close 57, openat 56, mmap 222, munmap 215, ppoll 73, read 63, dup 23, dup3 24, fcntl 25. Returns a value or
+   * -errno; other numbers are -ENOSYS. Never blocks: ppoll answers what is ready now (0: nothing), read of an
+   * empty trace pipe -EAGAIN; the operating system sleeps and asks again.
+   */
+  syscall(nr: number, a0?: bigint, a1?: bigint, a2?: bigint, a3?: bigint, a4?: bigint, a5?: bigint): bigint
+  /** Whether `fd` is a descriptor of this kernel, and not of the operating system's own. */
+  owns(fd: number): boolean
+  /** fork(2): a process with the same descriptors. */
+  fork(options: { readonly memory: UserAccess; readonly pid?: number }): Process
+  /** execve(2): closes what is marked close-on-exec; the memory is a new one. */
+  exec(memory?: UserAccess): void
+  /** Closes every descriptor; same as disposing it. */
+  exit(): void
+}
+
+/** A run-time error of a program: what a verifier would have refused. */
+export interface ProgramFault {
+  readonly programId: number
+  readonly programName: string
+  /** Index of the instruction that could not go on; -1 where it is not known. */
+  readonly instruction: number
+  readonly message: string
+}
+
+export interface KernelStats {
+  readonly maps: number
+  readonly programs: number
+  readonly links: number
+  readonly btfs: number
+  /** Descriptors open in all processes. */
+  readonly descriptors: number
+  readonly probes: number
+  /** Runs that did not happen because the program was already running on that CPU. */
+  readonly recursionMisses: number
+  readonly faults: number
+  /** Lines that the trace pipe had no room for. */
+  readonly traceLinesLost: number
+  readonly arenaBytesInUse: number
+}
+
+/** A client in this process: the system calls, and memory that `mmap` aliases with the kernel's. */
+export interface Client extends Syscalls, Disposable {}
+
+export interface KernelOptions {
+  readonly port: Port
+  /** Bytes of kept trace pipe text. Default 1 MiB. */
+  readonly tracePipeBytes?: number
+  /** Told of each run-time error of a program; they are counted in any case. */
+  readonly onProgramFault?: (fault: ProgramFault) => void
+}
+
+/** The eBPF subsystem of one operating system instance. */
+export interface Kernel extends Disposable {
+  readonly port: Port
+  createProcess(options: ProcessOptions): Process
+  openClient(options?: { readonly pid?: number; readonly comm?: string }): Client
+  stats(): KernelStats
+  /** The last run-time errors, newest last; at most 64 are kept. */
+  faults(): readonly ProgramFault[]
+}
