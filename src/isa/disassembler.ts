@@ -92,9 +92,10 @@ const highHalf = ({ program, index }: Site): number => program[index + 1]?.imm ?
 
 function kernelJump(site: Site): string {
   const distance = jumpDistance(site)
-  const isCode = site.row.kind === 'call' || site.row.kind === 'wide'
+  const { kind } = site.row
+  const isCode = kind === 'call' || kind === 'wide'
   const name = isCode ? site.options.functionName?.(site.index + 1 + distance) : undefined
-  return name ?? `pc${signed(distance)}`
+  return name ?? (kind === 'wide' ? signed(distance) : `pc${signed(distance)}`)
 }
 
 function llvmField(field: Placeholder, site: Site): string {

@@ -1,3 +1,4 @@
+export * from './assembler.ts'
 export * from './codec.ts'
 export * from './disassembler.ts'
 export * from './instruction.ts'

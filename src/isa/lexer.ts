@@ -4,9 +4,9 @@ export type Token =
   | { readonly kind: 'number'; readonly text: string; readonly column: number; readonly value: bigint }
   /** `pc+3`: a distance from the next instruction. */
   | { readonly kind: 'pc'; readonly text: string; readonly column: number; readonly value: bigint }
-  /** `bpf_map_lookup_elem#1`, `kernel-function#17@2`. */
+  /** `bpf_map_lookup_elem#1` is named, `kernel-function#17@2` a kfunc (with the index of its BTF descriptor). */
   | {
-      readonly kind: 'named'
+      readonly kind: 'named' | 'kfunc'
       readonly text: string
       readonly column: number
       readonly name: string
@@ -25,6 +25,7 @@ const integer = '(?:0[xX][0-9a-fA-F]+|[0-9]+)(?![\\w])'
 const shapes: readonly (readonly [Token['kind'], RegExp])[] = [
   ['symbol', /s(?:>>=|>=|<=|>|<|\/=|%=)/y],
   ['pc', new RegExp(`pc\\s*[+-]\\s*${integer}`, 'y')],
+  ['kfunc', /kernel-function#-?\d+(?:@\d+)?/y],
   ['named', /[A-Za-z_][\w.-]*#-?\d+(?:@\d+)?/y],
   ['register', /[rw](?:1[0-5]|[0-9])(?!\w)/y],
   ['word', /[A-Za-z_.$][\w.$]*/y],
@@ -47,7 +48,8 @@ function makeToken(kind: Token['kind'], text: string, column: number): Token {
       return { kind, text, column, value: parseInteger(text) }
     case 'pc':
       return { kind, text, column, value: parseInteger(text.slice(2)) }
-    case 'named': {
+    case 'named':
+    case 'kfunc': {
       const [, name, value, index] = /^(.*)#(-?\d+)(?:@(\d+))?$/.exec(text) as RegExpExecArray
       return { kind, text, column, name: name!, value: BigInt(value!), index: BigInt(index ?? 0) }
     }

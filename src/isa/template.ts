@@ -9,7 +9,7 @@
  * | `{x}` | imm, compared with | `0xfffffffb` | `-0x5` |
  * | `{o}` | displacement | `+4` | `+ 0x4` |
  * | `{p}` | imm, added to a register | ` + 4` | (not printed) |
- * | `{j}` | jump distance | `pc+3` | `+0x3` |
+ * | `{j}` | jump distance | `pc+3` (in `subprog[+3]` without pc) | `+0x3` |
  * | `{I}` | 64-bit immediate | `0x1` | `0x1` |
  * | `{h}` | its high half, left out if 0 | `+8` | (not printed) |
  * | `{a}` `{b}` | upper and lower half of imm | `0`, `1` | `0x0`, `0x1` |
