@@ -1,0 +1,82 @@
+/**
+ * What a helper body sees of the world: the kernel lends one `HelperEnvironment` for the duration of one run.
+ *
+ * Rules
+ * - A body takes r1..r5 as they stand, 64 bits unsigned, and gives r0, which the caller wraps to 64 bits.
+ * - Pointer arguments are claims: a body checks each against the arena and answers a `HelperFault` where a
+ *   program without proof passed a bad one. For a verified program that cannot happen.
+ * - A failure that Linux reports to the program is an -errno in r0, not a fault.
+ */
+import type { BpfMap } from '../maps/index.ts'
+import type { Access, Arena } from '../memory/index.ts'
+
+/** The task that the CPU is running, as tracing programs see it. */
+export interface HelperTask {
+  /** Thread id. */
+  readonly pid: number
+  /** Thread group id. */
+  readonly tgid: number
+  readonly uid: number
+  readonly gid: number
+  /** At most 15 bytes. */
+  readonly comm: string
+}
+
+export interface HelperEnvironment {
+  readonly arena: Arena
+  readonly cpu: number
+  /** Pointer to the run's context. */
+  readonly context: bigint
+  /** The map whose header is at `address`. */
+  mapAt(address: bigint): BpfMap | undefined
+  /** Nanoseconds since boot without the time spent suspended. */
+  monotonicNs(): bigint
+  /** Nanoseconds since boot with it. */
+  bootNs(): bigint
+  task(): HelperTask | undefined
+  /** 32 random bits, unsigned. */
+  random(): number
+  /** Copies from the operating system's kernel memory: 0, or -EFAULT. Arena addresses never come here. */
+  readKernel(address: bigint, into: Uint8Array): number
+  /** Copies from the current task's memory: 0, or -EFAULT. */
+  readUser(address: bigint, into: Uint8Array): number
+  /** One line for the trace pipe, its newline as the program wrote it; the pipe adds task, CPU and time. */
+  tracePrint(text: string): void
+  /** Runs the subprogram at `address`; undefined: it faulted, and the whole run is to be aborted. */
+  callback(address: bigint, r1: bigint, r2: bigint, r3: bigint, r4: bigint): bigint | undefined
+  /** Address that the program's probe sits on, for bpf_get_func_ip; 0 where there is none. */
+  probedAddress(): bigint
+  /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */
+  attachCookie(): bigint
+}
+
+/** A bad pointer in an argument: the run is to be aborted. */
+export interface HelperFault {
+  readonly kind: 'fault'
+  /** 1..5; the register that held the pointer. */
+  readonly argument: number
+  readonly address: bigint
+  readonly sizeBytes: number
+  readonly access: Exclude<Access, 'none'> | 'map' | 'record' | 'call'
+  /** A sentence for the log. */
+  readonly reason: string
+}
+
+/** bpf_tail_call found its target: the caller goes on in `program` with r1 as it was; it does not come back. */
+export interface TailCall {
+  readonly kind: 'tailCall'
+  /** The entry that the kernel put into the program array. */
+  readonly program: object
+}
+
+/** r0 (any integer, wrapped to 64 bits by the caller), or a reason not to go on after the call. */
+export type HelperResult = bigint | HelperFault | TailCall
+
+export type HelperBody = (
+  env: HelperEnvironment,
+  r1: bigint,
+  r2: bigint,
+  r3: bigint,
+  r4: bigint,
+  r5: bigint,
+) => HelperResult

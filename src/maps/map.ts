@@ -1,0 +1,71 @@
+/**
+ * What every map type offers: to programs, which hand it arena offsets and run on some CPU, and to user space,
+ * which copies bytes.
+ *
+ * Rules
+ * - The program side takes and gives plain numbers and allocates nothing; -errno where an operation fails.
+ * - All that a program or compiled code may walk lies in the arena, laid out by `layout.ts`.
+ * - Memory that a program may still see is given back through `grace`.
+ */
+import type { Arena, Grace } from '../memory/index.ts'
+
+/** What BPF_MAP_CREATE asks for; the numbers are Linux's. */
+export interface MapDefinition {
+  readonly type: number
+  /** Bytes. */
+  readonly keySize: number
+  /** Bytes. */
+  readonly valueSize: number
+  readonly maxEntries: number
+  /** BPF_F_*. */
+  readonly flags: number
+  readonly name: string
+  /** `map_extra`; 0 where missing. */
+  readonly extra?: bigint
+  readonly numaNode?: number
+}
+
+/** What maps need of the kernel that they live in. */
+export interface MapHost {
+  readonly arena: Arena
+  readonly grace: Grace
+  /** Possible CPUs: per-CPU values have this many. */
+  readonly cpuCount: number
+  /** 32 random bits, unsigned. */
+  random(): number
+}
+
+export interface BpfMap extends Disposable {
+  readonly definition: MapDefinition
+  /** Arena address of the map's header, what a program holds as a pointer to the map. */
+  readonly address: bigint
+  /** Bytes of a value as user space reads and writes it: for per-CPU types, 8-byte rounded and one per CPU. */
+  readonly userValueSize: number
+  /** Elements in it; undefined where the type does not count them. */
+  readonly count?: number | undefined
+  /** Bytes of the arena that it takes. */
+  readonly memoryBytes: number
+
+  /** Offset of the value of the key at offset `key` as `cpu` sees it; 0 where there is none. */
+  lookup(key: number, cpu: number): number
+  /** Offset of the value that belongs to `ofCpu`; 0 where there is none or the type is not per CPU. */
+  lookupOfCpu(key: number, ofCpu: number): number
+  /** 0 or -errno. `flags`: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */
+  update(key: number, value: number, flags: bigint, cpu: number): number
+  /** 0 or -errno. */
+  delete(key: number): number
+  /**
+   * Calls `visit` with the offsets of each key and of its value as `cpu` sees it until it answers true.
+   * Returns how many it visited, or -errno. The visitor may change the map.
+   */
+  forEach(cpu: number, visit: (key: number, value: number) => boolean): number
+
+  /** A copy of the value, or -errno. `key` has exactly `keySize` bytes here and below. */
+  read(key: Uint8Array, flags: bigint): Uint8Array | number
+  /** 0 or -errno. `value` has exactly `userValueSize` bytes. */
+  write(key: Uint8Array, value: Uint8Array, flags: bigint): number
+  remove(key: Uint8Array): number
+  readAndRemove(key: Uint8Array, flags: bigint): Uint8Array | number
+  /** The key after `key`, or the first for undefined; -ENOENT at the end. */
+  nextKey(key: Uint8Array | undefined): Uint8Array | number
+}
