@@ -1,1 +1,333 @@
-export class Btf {}
+/**
+ * Types of a kernel or an object file: parsing and queries.
+ *
+ * Rules: parsing checks everything that a type refers to (see `tables.ts`), so queries only fail where the
+ * question has no answer, and then return `undefined`. Types are decoded when asked for. Chains of modifiers
+ * and nested arrays are followed for a bounded number of steps, so a cycle cannot hang a query.
+ */
+import { readCString } from '../elf/index.ts'
+import { BtfError } from './error.ts'
+import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
+import { NameIndex } from './name-index.ts'
+import { type BtfTables, readTables } from './tables.ts'
+import type { BtfId, BtfMember, BtfType } from './types.ts'
+
+/** The kernel follows at most 32 (MAX_RESOLVE_DEPTH). */
+const MAX_CHAIN = 64
+
+/** Bytes of a pointer: BPF and every kernel that this project meets are 64-bit. */
+const POINTER_BYTES = 8
+
+export class Btf {
+  /** The section as it was given. */
+  readonly bytes: Uint8Array
+  /** What this BTF continues, for split BTF (kernel modules). */
+  readonly base: Btf | undefined
+  /** Ids run from 0 (void) to this, exclusive; those under `firstId` are the base's. */
+  readonly typeCount: number
+  readonly firstId: number
+  /** Bytes of strings, the base's included: string offsets are under this. */
+  readonly stringBytes: number
+  readonly #tables: BtfTables
+  #names: NameIndex | undefined
+  readonly #decoded = new Map<number, BtfType>()
+
+  private constructor(bytes: Uint8Array, tables: BtfTables, base: Btf | undefined) {
+    this.bytes = bytes
+    this.base = base
+    this.firstId = base?.typeCount ?? 1
+    this.typeCount = this.firstId + tables.starts.length
+    this.stringBytes = (base?.stringBytes ?? 0) + tables.strings.length
+    this.#tables = tables
+  }
+
+  /** Reads a `.BTF` section of either byte order; `base` is the BTF that a split one continues. */
+  static parse(bytes: Uint8Array, base?: Btf): Btf | BtfError {
+    const tables = readTables(bytes, base)
+    if (tables instanceof BtfError) return tables
+    return new Btf(bytes, tables, base)
+  }
+
+  get byteOrder(): 'little' | 'big' {
+    return this.#tables.byteOrder
+  }
+
+  /** `n` as an id, if there is such a type. */
+  id(n: number): BtfId | undefined {
+    return Number.isInteger(n) && n >= 0 && n < this.typeCount ? (n as BtfId) : undefined
+  }
+
+  /** Every id but void's, rising. */
+  *ids(): Iterable<BtfId> {
+    for (let id = 1; id < this.typeCount; id++) yield id as BtfId
+  }
+
+  /** The string at `offset`: a name, or the text of a source line. Empty outside the strings. */
+  string(offset: number): string {
+    const before = this.base?.stringBytes ?? 0
+    if (offset < before) return this.base?.string(offset) ?? ''
+    return readCString(this.#tables.strings, offset - before) ?? ''
+  }
+
+  kindOf(id: BtfId): BtfKind {
+    return ((this.#word(id, 1) >>> 24) & 0x1f) as BtfKind
+  }
+
+  /** Empty for anonymous types. */
+  nameOf(id: BtfId): string {
+    return this.string(this.#word(id, 0))
+  }
+
+  /** Byte offset in `bytes` of the type's first word; `undefined` for void and types of the base. */
+  offsetInSection(id: BtfId): number | undefined {
+    if (id < this.firstId || id >= this.typeCount) return undefined
+    return this.#tables.typesOffset + (this.#tables.starts[id - this.firstId] as number) * 4
+  }
+
+  /** The first type of this name (and kind), base first. */
+  find(name: string, kind?: BtfKind): BtfId | undefined {
+    for (const id of this.findAll(name, kind)) return id
+    return undefined
+  }
+
+  /** All types of this name (and kind), rising. */
+  *findAll(name: string, kind?: BtfKind): Iterable<BtfId> {
+    if (name === '') return
+    yield* this.#findAll(name, new TextEncoder().encode(name), kind)
+  }
+
+  *#findAll(name: string, bytes: Uint8Array, kind: BtfKind | undefined): Iterable<BtfId> {
+    if (this.base !== undefined) yield* this.base.#findAll(name, bytes, kind)
+    for (const entry of this.#nameIndex().entriesOf(bytes)) {
+      const id = (this.firstId + entry) as BtfId
+      if (kind === undefined || this.kindOf(id) === kind) yield id
+    }
+    if (this.base === undefined) return
+    // Types of a split BTF may be named by strings of the base, which the index does not hold.
+    const before = this.base.stringBytes
+    for (let id = this.firstId; id < this.typeCount; id++) {
+      const offset = this.#word(id as BtfId, 0)
+      if (offset === 0 || offset >= before || this.string(offset) !== name) continue
+      if (kind === undefined || this.kindOf(id as BtfId) === kind) yield id as BtfId
+    }
+  }
+
+  #nameIndex(): NameIndex {
+    if (this.#names === undefined) {
+      const { words, starts, strings } = this.#tables
+      const before = this.base?.stringBytes ?? 0
+      const offsets = new Uint32Array(starts.length)
+      for (let i = 0; i < starts.length; i++) {
+        const offset = words[starts[i] as number] as number
+        offsets[i] = offset < before ? 0 : offset - before
+      }
+      this.#names = new NameIndex(offsets, strings)
+    }
+    return this.#names
+  }
+
+  /** Past typedefs, const, volatile, restrict and type tags, to what the type is made of. */
+  resolve(id: BtfId): BtfId {
+    for (let step = 0; step < MAX_CHAIN; step++) {
+      switch (this.kindOf(id)) {
+        case BTF_KIND.TYPEDEF:
+        case BTF_KIND.VOLATILE:
+        case BTF_KIND.CONST:
+        case BTF_KIND.RESTRICT:
+        case BTF_KIND.TYPE_TAG:
+          id = this.#word(id, 2) as BtfId
+          break
+        default:
+          return id
+      }
+    }
+    return id
+  }
+
+  /** Bytes that a value of the type takes; `undefined` for void, functions, forward declarations and cycles. */
+  sizeOf(id: BtfId): number | undefined {
+    let count = 1
+    for (let step = 0; step < MAX_CHAIN; step++) {
+      id = this.resolve(id)
+      switch (this.kindOf(id)) {
+        case BTF_KIND.INT:
+        case BTF_KIND.STRUCT:
+        case BTF_KIND.UNION:
+        case BTF_KIND.ENUM:
+        case BTF_KIND.ENUM64:
+        case BTF_KIND.FLOAT:
+        case BTF_KIND.DATASEC:
+          return count * this.#word(id, 2)
+        case BTF_KIND.PTR:
+          return count * POINTER_BYTES
+        case BTF_KIND.ARRAY:
+          count *= this.#word(id, 5)
+          id = this.#word(id, 3) as BtfId
+          break
+        case BTF_KIND.VAR:
+          id = this.#word(id, 2) as BtfId
+          break
+        default:
+          return undefined
+      }
+    }
+    return undefined
+  }
+
+  /** Alignment in bytes; 1 for packed structs, `undefined` where there is no size. */
+  alignOf(id: BtfId): number | undefined {
+    return this.#alignOf(id, 0)
+  }
+
+  #alignOf(id: BtfId, depth: number): number | undefined {
+    if (depth > MAX_CHAIN / 2) return undefined
+    const type = this.typeById(this.resolve(id))
+    switch (type.kind) {
+      case BTF_KIND.INT:
+      case BTF_KIND.ENUM:
+      case BTF_KIND.ENUM64:
+      case BTF_KIND.FLOAT:
+        return Math.min(POINTER_BYTES, type.size)
+      case BTF_KIND.PTR:
+        return POINTER_BYTES
+      case BTF_KIND.ARRAY:
+        return this.#alignOf(type.element, depth + 1)
+      case BTF_KIND.VAR:
+        return this.#alignOf(type.type, depth + 1)
+      case BTF_KIND.STRUCT:
+      case BTF_KIND.UNION: {
+        let most = 1
+        for (const member of type.members) {
+          const align = this.#alignOf(member.type, depth + 1)
+          if (align === undefined) return undefined
+          most = Math.max(most, align)
+          // A member off its alignment means that the struct is packed.
+          if (member.bitSize === 0 && member.bitOffset % (8 * align) !== 0) return 1
+        }
+        return type.size % most === 0 ? most : 1
+      }
+      default:
+        return undefined
+    }
+  }
+
+  /** The type in full. Decoded once, kept. */
+  typeById(id: BtfId): BtfType {
+    if (this.base !== undefined && id < this.firstId) return this.base.typeById(id)
+    const known = this.#decoded.get(id)
+    if (known !== undefined) return known
+    const type = this.#decode(id)
+    this.#decoded.set(id, type)
+    return type
+  }
+
+  /** Word `n` of a type; 0 for void. */
+  #word(id: BtfId, n: number): number {
+    if (id < this.firstId) return id === 0 ? 0 : (this.base as Btf).#word(id, n)
+    const { words, starts } = this.#tables
+    return words[(starts[id - this.firstId] as number) + n] as number
+  }
+
+  #decode(id: BtfId): BtfType {
+    if (id === 0) return { id, kind: BTF_KIND.UNKN, name: 'void' }
+    const { words, starts } = this.#tables
+    const at = starts[id - this.firstId] as number
+    const word = (n: number): number => words[at + n] as number
+    const info = word(1)
+    const kind = this.kindOf(id)
+    const flag = info >>> 31 === 1
+    const count = info & 0xffff
+    const third = word(2)
+    const name = this.string(word(0))
+    switch (kind) {
+      case BTF_KIND.UNKN:
+        return { id, kind, name }
+      case BTF_KIND.INT: {
+        const encoding = word(3) >>> 24
+        return {
+          id,
+          kind,
+          name,
+          size: third,
+          isSigned: (encoding & BTF_INT.SIGNED) !== 0,
+          isChar: (encoding & BTF_INT.CHAR) !== 0,
+          isBool: (encoding & BTF_INT.BOOL) !== 0,
+          bits: word(3) & 0xff,
+          bitOffset: (word(3) >>> 16) & 0xff,
+        }
+      }
+      case BTF_KIND.ARRAY:
+        return { id, kind, name, element: word(3) as BtfId, index: word(4) as BtfId, count: word(5) }
+      case BTF_KIND.STRUCT:
+      case BTF_KIND.UNION: {
+        const members: BtfMember[] = []
+        for (let i = 0, n = 3; i < count; i++, n += 3) {
+          const offset = word(n + 2)
+          members.push({
+            name: this.string(word(n)),
+            type: word(n + 1) as BtfId,
+            // With the flag: | bit field size (8) | bit offset (24) |
+            bitOffset: flag ? offset & 0xff_ffff : offset,
+            bitSize: flag ? offset >>> 24 : 0,
+          })
+        }
+        return { id, kind, name, size: third, members }
+      }
+      case BTF_KIND.ENUM: {
+        const values = []
+        for (let i = 0, n = 3; i < count; i++, n += 2) {
+          const value = word(n + 1)
+          values.push({ name: this.string(word(n)), value: BigInt(flag ? value | 0 : value) })
+        }
+        return { id, kind, name, size: third, isSigned: flag, values }
+      }
+      case BTF_KIND.ENUM64: {
+        const values = []
+        for (let i = 0, n = 3; i < count; i++, n += 3) {
+          const value = (BigInt(word(n + 2)) << 32n) | BigInt(word(n + 1))
+          values.push({ name: this.string(word(n)), value: flag ? BigInt.asIntN(64, value) : value })
+        }
+        return { id, kind, name, size: third, isSigned: flag, values }
+      }
+      case BTF_KIND.FWD:
+        return { id, kind, name, isUnion: flag }
+      case BTF_KIND.PTR:
+      case BTF_KIND.TYPEDEF:
+      case BTF_KIND.VOLATILE:
+      case BTF_KIND.CONST:
+      case BTF_KIND.RESTRICT:
+      case BTF_KIND.TYPE_TAG:
+        return { id, kind, name, type: third as BtfId }
+      case BTF_KIND.FUNC:
+        return { id, kind, name, type: third as BtfId, linkage: count }
+      case BTF_KIND.FUNC_PROTO: {
+        const parameters = []
+        for (let i = 0, n = 3; i < count; i++, n += 2) {
+          parameters.push({ name: this.string(word(n)), type: word(n + 1) as BtfId })
+        }
+        // `...` is a last parameter without name and type.
+        const last = parameters.at(-1)
+        const isVariadic = last !== undefined && last.type === 0 && last.name === ''
+        if (isVariadic) parameters.pop()
+        return { id, kind, name, returns: third as BtfId, parameters, isVariadic }
+      }
+      case BTF_KIND.VAR:
+        return { id, kind, name, type: third as BtfId, linkage: word(3) }
+      case BTF_KIND.DATASEC: {
+        const variables = []
+        for (let i = 0, n = 3; i < count; i++, n += 3) {
+          variables.push({ type: word(n) as BtfId, offset: word(n + 1), size: word(n + 2) })
+        }
+        return { id, kind, name, size: third, variables }
+      }
+      case BTF_KIND.FLOAT:
+        return { id, kind, name, size: third }
+      case BTF_KIND.DECL_TAG:
+        return { id, kind, name, type: third as BtfId, component: word(3) | 0 }
+      default: {
+        const unreachable: never = kind
+        throw new Error(`kind ${unreachable} passed the checks of readTables`)
+      }
+    }
+  }
+}

@@ -145,6 +145,8 @@ export interface CoreRelocation {
   readonly instructionOffset: number
   /** Root type of the access, in the object's BTF. */
   readonly type: BtfId
+  /** Offset of `access` in the strings of the BTF. */
+  readonly accessOffset: number
   /** Access path `0:1:2`, or an enumerator's index, as text. */
   readonly access: string
   /** `BPF_CORE_*` (`enum bpf_core_relo_kind`). */

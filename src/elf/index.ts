@@ -1,0 +1,8 @@
+export { closestNames, editDistance } from './closest-names.ts'
+export * from './constants.ts'
+export { ElfFile, type ElfSection, type ElfSegment, parseElf } from './elf.ts'
+export { ElfError, type ElfErrorCode, type ElfPlace } from './error.ts'
+export type { ElfRelocation } from './relocations.ts'
+export { MAX_NAME_BYTES, readCString } from './strings.ts'
+export { ElfSymbol } from './symbols.ts'
+export { type NamedAddress, type SymbolEntry, SymbolTable } from './symbol-table.ts'
