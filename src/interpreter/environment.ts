@@ -1,3 +1,4 @@
+import type { HelperFault } from '../helpers/index.ts'
 import type { PreparedProgram } from './prepared.ts'
 
 /** A helper that ends the program by continuing with another one, as `bpf_tail_call` does. */
@@ -25,7 +26,10 @@ export interface HelperContext {
   ): bigint | undefined
 }
 
-/** The body of a helper or kernel function: five unsigned 64-bit arguments, of which it uses what it needs. */
+/**
+ * The body of a helper or kernel function: five unsigned 64-bit arguments, of which it uses what it needs. It gives
+ * r0 (any integer, wrapped to 64 bits), or a reason not to go on after the call.
+ */
 export type HelperFunction = (
   r1: bigint,
   r2: bigint,
@@ -33,7 +37,7 @@ export type HelperFunction = (
   r4: bigint,
   r5: bigint,
   context: HelperContext,
-) => bigint | TailCall
+) => bigint | HelperFault | TailCall
 
 /** What programs find around them; the kernel supplies it. */
 export interface Environment {

@@ -1,3 +1,5 @@
+import type { HelperFault } from '../helpers/index.ts'
+
 /** Why a run could not go on: what a verifier would have refused, or a limit. `pc` is a slot of `program`. */
 export type Fault = { readonly pc: number } & (
   | {
@@ -8,6 +10,8 @@ export type Fault = { readonly pc: number } & (
     }
   /** The instruction budget was used up. */
   | { readonly kind: 'budget'; readonly budget: number }
+  /** A helper was passed a bad pointer. */
+  | { readonly kind: 'helper'; readonly id: number; readonly cause: HelperFault }
   | { readonly kind: 'unknown-helper'; readonly id: number }
   | { readonly kind: 'unknown-kfunc'; readonly btfId: number; readonly btfIndex: number }
   | { readonly kind: 'unknown-instruction'; readonly opcode: number }
@@ -33,6 +37,8 @@ function reason(fault: Fault): string {
       return `invalid ${fault.access} of ${fault.sizeBytes} bytes at 0x${fault.address.toString(16)}`
     case 'budget':
       return `the budget of ${fault.budget} instructions is used up`
+    case 'helper':
+      return `helper ${fault.id}, argument ${fault.cause.argument}: ${fault.cause.reason}`
     case 'unknown-helper':
       return `unknown helper ${fault.id}`
     case 'unknown-kfunc':

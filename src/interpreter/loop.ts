@@ -330,7 +330,8 @@ export function execute(run: Run, pc: number): boolean {
             continue
           }
           run.remaining = remaining
-          const body = calledFunction(run, i, indirect ? u[d]! : imm[i]!, b === 2, offset[i]!)
+          const id = indirect ? w[d]! : imm[i]!
+          const body = calledFunction(run, i, id, b === 2, offset[i]!)
           if (body === undefined) return false
           run.pc = i
           const result = body(r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, run)
@@ -338,7 +339,10 @@ export function execute(run: Run, pc: number): boolean {
           remaining = run.remaining
           view = arena.view
           if (typeof result === 'bigint') r[0] = result
-          else if (run.tailCall(result)) {
+          else if ('kind' in result) {
+            run.fault = { kind: 'helper', pc: i, id, cause: result }
+            return false
+          } else if (run.tailCall(result)) {
             pc = 0
             break
           }
