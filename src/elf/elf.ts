@@ -68,6 +68,7 @@ export class ElfFile {
   readonly sections: readonly ElfSection[]
   readonly segments: readonly ElfSegment[]
   #symbols: readonly ElfSymbol[] | ElfError | undefined
+  #byName: Map<string, ElfSection> | undefined
 
   constructor(fields: Omit<ElfFile, 'section' | 'symbols' | 'relocations' | 'relocationSections'>) {
     this.bytes = fields.bytes
@@ -82,7 +83,13 @@ export class ElfFile {
 
   /** The first section of this name. */
   section(name: string): ElfSection | undefined {
-    return this.sections.find((section) => section.name === name)
+    if (this.#byName === undefined) {
+      this.#byName = new Map()
+      for (const section of this.sections) {
+        if (!this.#byName.has(section.name)) this.#byName.set(section.name, section)
+      }
+    }
+    return this.#byName.get(name)
   }
 
   /** Entries of `.symtab`, or of `.dynsym` where there is no other; empty in a stripped file. Read once, kept. */

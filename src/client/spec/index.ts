@@ -1,1 +1,5 @@
+export { linkProgram } from './link-program.ts'
+export { ObjectError, type ObjectErrorCode, type ObjectPlace } from './object-error.ts'
+export { type OpenObjectOptions, objectName, openObject } from './open-object.ts'
+export { parseSectionName, sectionRows } from './section-names.ts'
 export type * from './types.ts'
