@@ -56,7 +56,7 @@ export abstract class HashBase extends MapBase {
 
   lookup(key: number, cpu: number): number {
     const element = this.find(key)
-    return element === 0 ? 0 : this.valueOf(element, cpu)
+    return element === 0 ? 0 : this.valueAt(element, cpu)
   }
 
   override lookupOfCpu(key: number, ofCpu: number): number {
@@ -104,7 +104,7 @@ export abstract class HashBase extends MapBase {
         while (element !== 0) {
           const next = arena.view.getUint32(element + NEXT, true)
           visited++
-          if (visit(element + KEY_OFFSET, this.valueOf(element, cpu))) return visited
+          if (visit(element + KEY_OFFSET, this.valueAt(element, cpu))) return visited
           element = next
         }
       }
@@ -124,7 +124,7 @@ export abstract class HashBase extends MapBase {
 
   protected peek(key: number): number {
     const element = this.find(key)
-    return element === 0 ? 0 : this.valueOf(element, 0)
+    return element === 0 ? 0 : this.valueAt(element, 0)
   }
 
   /** The element of a key; 0: none. */
@@ -157,7 +157,7 @@ export abstract class HashBase extends MapBase {
   }
 
   /** Offset of the value of `cpu`. */
-  protected valueOf(element: number, cpu: number): number {
+  protected valueAt(element: number, cpu: number): number {
     const first = element + this.pool.valueOffset
     return this.isPerCpu ? first + cpu * this.valueStride : first
   }
@@ -195,7 +195,7 @@ export abstract class HashBase extends MapBase {
   protected fillValue(element: number, value: number, cpu: number, allCpus: boolean): void {
     const bytes = this.host.arena.bytes
     if (this.isPerCpu && !allCpus) {
-      const first = this.valueOf(element, 0)
+      const first = this.valueAt(element, 0)
       bytes.fill(0, first, first + this.userValueSize)
     }
     this.copyValue(element, value, cpu, allCpus)
@@ -204,7 +204,7 @@ export abstract class HashBase extends MapBase {
   /** Overwrites the value of `cpu`; or all of them from user space. */
   protected copyValue(element: number, value: number, cpu: number, allCpus: boolean): void {
     const size = allCpus ? this.userValueSize : this.definition.valueSize
-    this.host.arena.bytes.copyWithin(this.valueOf(element, allCpus ? 0 : cpu), value, value + size)
+    this.host.arena.bytes.copyWithin(this.valueAt(element, allCpus ? 0 : cpu), value, value + size)
   }
 
   /** 0, or why the update flag does not suit what was found. */

@@ -35,7 +35,7 @@ export class LruHashMap extends HashBase {
     const element = this.find(key)
     if (element === 0) return 0
     this.#setReferenced(element, 1)
-    return this.valueOf(element, cpu)
+    return this.valueAt(element, cpu)
   }
 
   /** Unlike `lookup`, no use in the sense of the lists. */
