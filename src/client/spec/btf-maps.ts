@@ -20,8 +20,8 @@ import {
 import { ElfError, type ElfSection } from '../../elf/index.ts'
 import { MAX_KERNEL_NAME } from './data-maps.ts'
 import type { FunctionTable } from './functions.ts'
-import { fromElfError, type ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import { fromElfError, type ObjectFile } from './object-file.ts'
 import type { MapSpec } from './types.ts'
 
 /** A declared map with its place, so that relocations can find it. */

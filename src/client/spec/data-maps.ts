@@ -6,8 +6,8 @@
 import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, BPF_MAP_TYPE } from '../../abi/bpf.ts'
 import { BTF_KIND, BTF_LINKAGE, type BtfId } from '../../btf/index.ts'
 import type { ElfSection } from '../../elf/index.ts'
-import { dataKind, isHidden, type ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import { dataKind, isHidden, type ObjectFile } from './object-file.ts'
 import type { MapSpec } from './types.ts'
 
 /** The kernel's BPF_OBJ_NAME_LEN is 16, with the NUL. */

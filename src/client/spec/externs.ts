@@ -7,8 +7,8 @@
  */
 import { BTF_KIND, type Btf, type BtfDatasec, type BtfId, type BtfType } from '../../btf/index.ts'
 import { SHN, STB, STT } from '../../elf/index.ts'
-import type { ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import type { ObjectFile } from './object-file.ts'
 import type { ExternSpec, KconfigExtern, KsymExtern } from './types.ts'
 
 export interface Externs {

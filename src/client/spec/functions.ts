@@ -7,8 +7,8 @@
  */
 import type { CoreRelocation, LineInfo } from '../../btf/index.ts'
 import { type ElfSection, type ElfSymbol, STB, STT } from '../../elf/index.ts'
-import { isCode, isHidden, isSubprogramSection, type ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import { isCode, isHidden, isSubprogramSection, type ObjectFile } from './object-file.ts'
 import { parseSectionName } from './section-names.ts'
 import { SLOT_BYTES } from './slots.ts'
 import type { FunctionSpec, ProgramSpec, RelocationSpec, SectionDefinition } from './types.ts'

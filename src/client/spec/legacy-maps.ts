@@ -8,8 +8,8 @@ import { BPF_MAP_TYPE } from '../../abi/bpf.ts'
 import type { ElfSection } from '../../elf/index.ts'
 import type { DeclaredMap } from './btf-maps.ts'
 import { MAX_KERNEL_NAME } from './data-maps.ts'
-import type { ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import type { ObjectFile } from './object-file.ts'
 import type { MapSpec } from './types.ts'
 
 const LEAST_BYTES = 20

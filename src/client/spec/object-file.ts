@@ -5,11 +5,11 @@
  */
 import { Btf, BtfError, type BtfExt, parseBtfExt } from '../../btf/index.ts'
 import {
-  EM,
   ElfError,
   type ElfFile,
   type ElfSection,
   type ElfSymbol,
+  EM,
   ET,
   fileTypeName,
   machineName,

@@ -2,8 +2,8 @@
 import { BTF_KIND, type Btf, type BtfDatasec, type BtfId } from '../../btf/index.ts'
 import { ElfError, type ElfRelocation, type ElfSection } from '../../elf/index.ts'
 import type { FunctionTable } from './functions.ts'
-import { fromElfError, type ObjectFile } from './object-file.ts'
 import { ObjectError } from './object-error.ts'
+import { fromElfError, type ObjectFile } from './object-file.ts'
 import type { StructOpsSpec } from './types.ts'
 
 const sectionNames = ['.struct_ops', '.struct_ops.link', '?.struct_ops', '?.struct_ops.link']
