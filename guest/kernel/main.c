@@ -1,0 +1,40 @@
+// Boot, one line a subsystem.
+
+#include "defs.h"
+
+__attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
+  task_init();
+  cpus[0].hartid = (u32)hartid;
+  fdt_read(kernel_address(device_tree));
+  page_allocator_init();
+  kernel_vm_init();
+  kernel_vm_enter();
+  console_init();
+  file_init();
+  pipe_init();
+  ramfs_init();
+  procfs_init();
+  devices_init();
+  virtio_blk_init();
+  buffer_cache_init();
+  sched_init_hart(cpus[0].idle);
+  plic_init_hart();
+  trap_init_hart();
+  task_start_first();
+  for (int i = 0; i < boot_info.harts; i++) {
+    if (boot_info.hartids[i] == hartid) continue;
+    cpus[ncpus].hartid = boot_info.hartids[i];
+    if (sbi_start_hart(cpus[ncpus].hartid, physical_address(secondary_start), (u64)ncpus) == 0) ncpus++;
+  }
+  printk("anybpf guest: %d %s, %lu KiB free\n", ncpus, ncpus == 1 ? "hart" : "harts", pages_free() * 4);
+  idle_loop();
+}
+
+__attribute__((used)) NORETURN void secondary_main(u64 hartid, u64 unused, u64 index) {
+  (void)hartid, (void)unused;
+  kernel_vm_enter();
+  sched_init_hart(cpus[index].idle);
+  plic_init_hart();
+  trap_init_hart();
+  idle_loop();
+}
