@@ -24,7 +24,9 @@ export interface OpenObjectOptions {
  * What the object file in `bytes` says. The Spec shares `bytes`, which must not be changed while it is in use.
  */
 export function openObject(bytes: Uint8Array, options: OpenObjectOptions = {}): CollectionSpec | ObjectError {
-  const file = ObjectFile.open(bytes, options.name ?? 'object', options.allowBigEndian === true)
+  // A Buffer of Node's is a Uint8Array whose slice() shares instead of copying: look at its bytes as a plain one.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const file = ObjectFile.open(plain, options.name ?? 'object', options.allowBigEndian === true)
   if (file instanceof ObjectError) return file
   const table = collectFunctions(file)
   if (table instanceof ObjectError) return table
