@@ -9,7 +9,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#define MAX_CALLS 512
+#define MAX_CALLS 1024
 // Numbers past the table are counted together in its last row.
 #define OTHER_CALL (MAX_CALLS - 1)
 

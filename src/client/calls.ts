@@ -1,0 +1,164 @@
+/** System calls on JavaScript values: bytes are copied into user memory for the time of a call. */
+import {
+  BPF_CMD,
+  btfLoadAttr,
+  EAGAIN,
+  EINTR,
+  mapCreateAttr,
+  O_CLOEXEC,
+  O_RDONLY,
+  progLoadAttr,
+  type StructValue,
+  type Syscalls,
+} from '../abi/index.ts'
+import { Descriptor, Owner, UserBuffer } from './owner.ts'
+
+/** A kernel may answer -EAGAIN to BPF_PROG_LOAD while a signal is pending; libbpf, too, gives up after five. */
+const LOAD_ATTEMPTS = 5
+
+/**
+ * Bytes of an attribute that are sent. The newest members (hashes of signed programs) are left out, as an old
+ * kernel answers E2BIG to what it does not know.
+ */
+const MAP_CREATE_BYTES = mapCreateAttr.offsets.excl_prog_hash
+const PROG_LOAD_BYTES = progLoadAttr.offsets.signature
+
+/** bpf(2) with a copy of `attr`; `attr` holds afterwards what the kernel wrote. */
+export function bpf(
+  syscalls: Syscalls,
+  cmd: (typeof BPF_CMD)[keyof typeof BPF_CMD],
+  attr: Uint8Array,
+): number {
+  using buffer = UserBuffer.of(syscalls.memory, attr)
+  const result = syscalls.bpf(cmd, buffer.pointer, attr.length)
+  attr.set(buffer.bytes)
+  return result
+}
+
+/** BPF_MAP_CREATE: an open map, or -errno. */
+export function createMap(
+  syscalls: Syscalls,
+  attr: Partial<StructValue<typeof mapCreateAttr>>,
+): Descriptor | number {
+  const fd = bpf(syscalls, BPF_CMD.BPF_MAP_CREATE, mapCreateAttr.encode(attr).subarray(0, MAP_CREATE_BYTES))
+  return fd < 0 ? fd : new Descriptor(syscalls, fd)
+}
+
+/** BPF_BTF_LOAD: open type information, or -errno. */
+export function loadBtf(syscalls: Syscalls, types: Uint8Array): Descriptor | number {
+  using buffer = UserBuffer.of(syscalls.memory, types)
+  const attr = btfLoadAttr.encode({ btf: buffer.pointer, btf_size: types.length })
+  const fd = bpf(syscalls, BPF_CMD.BPF_BTF_LOAD, attr)
+  return fd < 0 ? fd : new Descriptor(syscalls, fd)
+}
+
+/** What BPF_PROG_LOAD takes, by value. */
+export interface ProgramToLoad {
+  readonly name: string
+  readonly type: number
+  readonly expectedAttachType: number
+  readonly flags: number
+  readonly license: string
+  readonly kernelVersion: number
+  readonly instructions: Uint8Array
+  /** Descriptor of the types, with `struct bpf_func_info[]` and `struct bpf_line_info[]`. */
+  readonly btf:
+    | { readonly fd: number; readonly funcInfo: Uint8Array; readonly lineInfo: Uint8Array }
+    | undefined
+}
+
+/** How much the verifier is to say, and the room for it. */
+export interface LogRequest {
+  readonly level: number
+  readonly sizeBytes: number
+}
+
+export interface ProgramLoadAnswer {
+  /** An open program, or -errno. */
+  readonly result: Descriptor | number
+  readonly log: string
+}
+
+const FUNC_INFO_BYTES = 8
+const LINE_INFO_BYTES = 16
+
+/** BPF_PROG_LOAD, with a log if one is asked for. */
+export function loadProgram(
+  syscalls: Syscalls,
+  program: ProgramToLoad,
+  log: LogRequest | undefined,
+): ProgramLoadAnswer {
+  using owner = new Owner()
+  const put = (bytes: Uint8Array) => owner.own(UserBuffer.of(syscalls.memory, bytes)).pointer
+  const logBuffer = log === undefined ? undefined : owner.own(new UserBuffer(syscalls.memory, log.sizeBytes))
+  const types = program.btf
+  const withTypes =
+    types === undefined || types.funcInfo.length === 0
+      ? {}
+      : {
+          prog_btf_fd: types.fd,
+          func_info_rec_size: FUNC_INFO_BYTES,
+          func_info: put(types.funcInfo),
+          func_info_cnt: types.funcInfo.length / FUNC_INFO_BYTES,
+          ...(types.lineInfo.length === 0
+            ? {}
+            : {
+                line_info_rec_size: LINE_INFO_BYTES,
+                line_info: put(types.lineInfo),
+                line_info_cnt: types.lineInfo.length / LINE_INFO_BYTES,
+              }),
+        }
+  const attr = progLoadAttr
+    .encode({
+      prog_type: program.type,
+      expected_attach_type: program.expectedAttachType,
+      prog_flags: program.flags,
+      prog_name: program.name,
+      kern_version: program.kernelVersion,
+      insns: put(program.instructions),
+      insn_cnt: program.instructions.length / 8,
+      license: owner.own(UserBuffer.ofString(syscalls.memory, program.license)).pointer,
+      ...(logBuffer === undefined
+        ? {}
+        : { log_level: log?.level ?? 1, log_buf: logBuffer.pointer, log_size: logBuffer.sizeBytes }),
+      ...withTypes,
+    })
+    .subarray(0, PROG_LOAD_BYTES)
+  let fd = -EAGAIN
+  for (let attempt = 0; fd === -EAGAIN && attempt < LOAD_ATTEMPTS; attempt++) {
+    fd = bpf(syscalls, BPF_CMD.BPF_PROG_LOAD, attr)
+  }
+  return {
+    result: fd < 0 ? fd : new Descriptor(syscalls, fd),
+    log: logBuffer === undefined ? '' : textOf(logBuffer.bytes),
+  }
+}
+
+/** Text up to the first NUL. */
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0)
+  return new TextDecoder().decode(bytes.slice(0, end < 0 ? bytes.length : end))
+}
+
+/** openat(2): an open file, or -errno. */
+export function openFile(syscalls: Syscalls, path: string, flags = O_RDONLY): Descriptor | number {
+  const fd = syscalls.open(path, flags | O_CLOEXEC)
+  return fd < 0 ? fd : new Descriptor(syscalls, fd)
+}
+
+/** A small text file of the kernel, from its beginning to its end, or -errno. */
+export function readTextFile(syscalls: Syscalls, path: string): string | number {
+  const file = openFile(syscalls, path)
+  if (typeof file === 'number') return file
+  using open = file
+  using buffer = new UserBuffer(syscalls.memory, 4096)
+  const decoder = new TextDecoder()
+  let text = ''
+  for (;;) {
+    const count = syscalls.read(open.fd, buffer.pointer, buffer.sizeBytes)
+    if (count === -EINTR) continue
+    if (count < 0) return count
+    if (count === 0) return text + decoder.decode()
+    text += decoder.decode(buffer.bytes.slice(0, count), { stream: true })
+  }
+}

@@ -1,0 +1,194 @@
+/** The maps of an object, created and filled, before any program is loaded. */
+import {
+  BPF_CMD,
+  BPF_F_MMAPABLE,
+  BPF_MAP_TYPE,
+  EINVAL,
+  errnoName,
+  mapFreezeAttr,
+  PAGE_SIZE,
+  type Syscalls,
+  u32,
+} from '../abi/index.ts'
+import type { Btf, BtfId } from '../btf/index.ts'
+import { type BtfValue, btfCodec } from './btf-codec.ts'
+import { bpf, createMap } from './calls.ts'
+import { bytesCodec, type Codec, perCpuCodec } from './codec.ts'
+import { LoadError } from './errors.ts'
+import { kernelName } from './kernel-name.ts'
+import { BpfMap, isPerCpu } from './map.ts'
+import { MapHandle } from './map-handle.ts'
+import type { Descriptor } from './owner.ts'
+import type { MapSpec } from './spec/index.ts'
+
+/** What the maps of one load have in common. */
+export interface MapContext {
+  readonly syscalls: Syscalls
+  /** The object's types, and their descriptor where the kernel took them. */
+  readonly btf: Btf | undefined
+  readonly btfFd: number | undefined
+  readonly maxEntries: Readonly<Record<string, number>>
+  /** The first value of a global-data map, as the caller wants it. */
+  readonly initialValueOf: (map: MapSpec) => Uint8Array | LoadError | undefined
+  /** How many CPUs a per-CPU value has elements for. */
+  readonly cpuCount: () => number | LoadError
+}
+
+const T = BPF_MAP_TYPE
+
+/** Types whose keys and values the kernel does not describe; it refuses BTF ids for them. */
+const withoutTypes: readonly number[] = [
+  T.BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+  T.BPF_MAP_TYPE_CGROUP_ARRAY,
+  T.BPF_MAP_TYPE_STACK_TRACE,
+  T.BPF_MAP_TYPE_ARRAY_OF_MAPS,
+  T.BPF_MAP_TYPE_HASH_OF_MAPS,
+  T.BPF_MAP_TYPE_DEVMAP,
+  T.BPF_MAP_TYPE_DEVMAP_HASH,
+  T.BPF_MAP_TYPE_CPUMAP,
+  T.BPF_MAP_TYPE_XSKMAP,
+  T.BPF_MAP_TYPE_SOCKMAP,
+  T.BPF_MAP_TYPE_SOCKHASH,
+  T.BPF_MAP_TYPE_QUEUE,
+  T.BPF_MAP_TYPE_STACK,
+  T.BPF_MAP_TYPE_RINGBUF,
+]
+
+/** Ring buffers have neither keys nor values; some objects say what their records are all the same. */
+const withoutElements: readonly number[] = [T.BPF_MAP_TYPE_RINGBUF, T.BPF_MAP_TYPE_USER_RINGBUF]
+
+/** Creates one map and writes its initial value; elements that name other maps or programs come later. */
+export function loadMap(context: MapContext, spec: MapSpec): BpfMap | LoadError {
+  const cpuCount = needsCpuCount(spec) ? context.cpuCount() : 1
+  if (cpuCount instanceof LoadError) return cpuCount
+  if (spec.pinning !== 'none') {
+    return new LoadError(
+      'unsupported',
+      spec.name,
+      `map '${spec.name}' is to be pinned by name, which this client does not do yet`,
+    )
+  }
+  const template = spec.inner && createKernelMap(context, spec.inner, undefined, cpuCount)
+  if (template instanceof LoadError) return template
+  using inner = template?.descriptor
+  const created = createKernelMap(context, spec, inner?.fd, cpuCount)
+  if (created instanceof LoadError) return created
+  const map = describe(context, spec, created, cpuCount)
+  const failure = fill(context, spec, map)
+  if (failure === undefined) return map
+  map[Symbol.dispose]()
+  return failure
+}
+
+interface CreatedMap {
+  readonly descriptor: Descriptor
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+}
+
+function createKernelMap(
+  context: MapContext,
+  spec: MapSpec,
+  innerFd: number | undefined,
+  cpuCount: number,
+): CreatedMap | LoadError {
+  const hasElements = !withoutElements.includes(spec.type)
+  const size = {
+    keySize: hasElements ? spec.keySize : 0,
+    valueSize: hasElements ? spec.valueSize : 0,
+    maxEntries: entriesOf(spec, context.maxEntries[spec.name] ?? spec.maxEntries, cpuCount),
+  }
+  const plain = {
+    map_type: spec.type,
+    key_size: size.keySize,
+    value_size: size.valueSize,
+    max_entries: size.maxEntries,
+    map_flags: spec.flags,
+    map_extra: spec.mapExtra,
+    map_name: kernelName(spec.kernelName),
+    ...(innerFd === undefined ? {} : { inner_map_fd: innerFd }),
+    ...(spec.numaNode === undefined ? {} : { numa_node: spec.numaNode }),
+  }
+  const isTyped =
+    context.btfFd !== undefined && spec.valueType !== undefined && !withoutTypes.includes(spec.type)
+  const typed = {
+    ...plain,
+    btf_fd: context.btfFd ?? 0,
+    btf_key_type_id: spec.keyType ?? 0,
+    btf_value_type_id: spec.valueType ?? 0,
+  }
+  const first = isTyped ? createMap(context.syscalls, typed) : createMap(context.syscalls, plain)
+  let result = first
+  // Types are for people who look at the map: a kernel that does not like them is asked again without.
+  if (typeof result === 'number' && isTyped) result = createMap(context.syscalls, plain)
+  // Before Linux 5.5 no array can be mapped; this client does not need it to be.
+  if (result === -EINVAL && (spec.flags & BPF_F_MMAPABLE) !== 0 && isGlobalData(spec)) {
+    result = createMap(context.syscalls, { ...plain, map_flags: spec.flags & ~BPF_F_MMAPABLE })
+  }
+  if (typeof result !== 'number') return { descriptor: result, ...size }
+  return new LoadError(
+    'map',
+    spec.name,
+    `map '${spec.name}' (${typeName(spec.type)}, keys of ${size.keySize} bytes, values of ${size.valueSize}, ` +
+      `room for ${size.maxEntries}) cannot be created: ${errnoName(result)}`,
+    -result,
+  )
+}
+
+/** What the object leaves open: one slot per CPU for perf events, a ring of whole pages, a power of two. */
+function entriesOf(spec: MapSpec, declared: number, cpuCount: number): number {
+  if (spec.type === T.BPF_MAP_TYPE_PERF_EVENT_ARRAY && declared === 0) return cpuCount
+  if (!withoutElements.includes(spec.type) || declared === 0) return declared
+  let size = PAGE_SIZE
+  while (size < declared && size < 2 ** 31) size *= 2
+  return size
+}
+
+function describe(context: MapContext, spec: MapSpec, created: CreatedMap, cpuCount: number): BpfMap {
+  const value = codecOf(context.btf, spec.valueType, created.valueSize)
+  const whole: Codec<BtfValue> = isPerCpu(spec.type)
+    ? (perCpuCodec(value, cpuCount) as Codec<BtfValue>)
+    : value
+  const handle = new MapHandle(context.syscalls, created.descriptor, {
+    keySize: created.keySize,
+    valueBytes: whole.size,
+    maxEntries: created.maxEntries,
+  })
+  // Arrays of any kind count their elements, whether their types say so or not.
+  const key = spec.keyType === undefined && created.keySize === 4 ? (u32 as Codec<BtfValue>) : undefined
+  return new BpfMap(spec, handle, key ?? codecOf(context.btf, spec.keyType, created.keySize), whole)
+}
+
+/** The type's codec; bytes where there is no type, or where it has another size than the map says. */
+function codecOf(btf: Btf | undefined, type: BtfId | undefined, size: number): Codec<BtfValue> {
+  const codec = btf !== undefined && type !== undefined && size > 0 ? btfCodec(btf, type) : undefined
+  return codec?.size === size ? codec : (bytesCodec(size) as Codec<BtfValue>)
+}
+
+function fill(context: MapContext, spec: MapSpec, map: BpfMap): LoadError | undefined {
+  const { syscalls } = context
+  const value = context.initialValueOf(spec)
+  if (value instanceof LoadError) return value
+  const failure = (what: string, result: number) =>
+    new LoadError('map', spec.name, `map '${spec.name}' ${what}: ${errnoName(result)}`, -result)
+  if (value !== undefined) {
+    const result = map.handle.update(new Uint8Array(4), value, 0)
+    if (result < 0) return failure('cannot be given its initial value', result)
+  }
+  if (!spec.frozen) return undefined
+  const result = bpf(syscalls, BPF_CMD.BPF_MAP_FREEZE, mapFreezeAttr.encode({ map_fd: map.fd }))
+  // Before Linux 5.2 there is no such command; the flag BPF_F_RDONLY_PROG still holds for programs.
+  return result < 0 && result !== -EINVAL ? failure('cannot be frozen', result) : undefined
+}
+
+const isGlobalData = (spec: MapSpec) => spec.origin !== 'btf' && spec.origin !== 'legacy'
+
+const needsCpuCount = (spec: MapSpec): boolean =>
+  isPerCpu(spec.type) || (spec.type === T.BPF_MAP_TYPE_PERF_EVENT_ARRAY && spec.maxEntries === 0)
+
+/** `hash`, `percpu_array`: as bpftool writes it. */
+export function typeName(type: number): string {
+  const found = Object.entries(BPF_MAP_TYPE).find(([, value]) => value === type)
+  return found?.[0].replace('BPF_MAP_TYPE_', '').toLowerCase() ?? `type ${type}`
+}

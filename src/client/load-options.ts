@@ -1,0 +1,18 @@
+import type { BtfValue } from './btf-codec.ts'
+
+export interface LoadOptions {
+  /** Names of the programs to load; the others are left out. Default: all but those of `SEC("?...")`. */
+  readonly programs?: readonly string[]
+  /** Program types for sections whose names say none: `BPF_PROG_TYPE_*` by program name. */
+  readonly programTypes?: Readonly<Record<string, number>>
+  /** Values of global variables, constants included, before the programs are loaded. */
+  readonly globals?: Readonly<Record<string, BtfValue>>
+  /** `max_entries` by map name, in the place of what the object says. */
+  readonly maxEntries?: Readonly<Record<string, number>>
+  /** Kernel configuration for `__kconfig` externs: `{ CONFIG_HZ: 250, CONFIG_SMP: true }`. */
+  readonly kconfig?: Readonly<Record<string, boolean | number | bigint | string>>
+  /** Asks the verifier for a log of successful loads as well: 1 (instructions and states), 2 (more), 4 (figures). */
+  readonly logLevel?: number
+  /** Takes the logs that `logLevel` asks for. */
+  readonly onLog?: (program: string, log: string) => void
+}

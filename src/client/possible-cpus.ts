@@ -1,0 +1,20 @@
+import { EINVAL, type Syscalls } from '../abi/index.ts'
+import { readTextFile } from './calls.ts'
+
+/**
+ * How many CPUs a per-CPU value has elements for, or -errno.
+ *
+ * Linux's file lists ranges (`0-3`, `0,2-5`); values are indexed up to the highest one.
+ * Source: Documentation/ABI/testing/sysfs-devices-system-cpu.
+ */
+export function possibleCpuCount(syscalls: Syscalls): number {
+  const text = readTextFile(syscalls, '/sys/devices/system/cpu/possible')
+  if (typeof text === 'number') return text
+  const highest = Math.max(
+    ...text
+      .trim()
+      .split(',')
+      .map((range) => Number(range.split('-').at(-1))),
+  )
+  return Number.isInteger(highest) && highest >= 0 ? highest + 1 : -EINVAL
+}

@@ -1,0 +1,123 @@
+/** A program in the kernel, ready to be attached or test-run. */
+import { BPF_CMD, progTestRunAttr, type Syscalls } from '../abi/index.ts'
+import { attachKprobe } from './attach-kprobe.ts'
+import { bpf } from './calls.ts'
+import { AttachError, SyscallError } from './errors.ts'
+import type { Link } from './link.ts'
+import { type Descriptor, Owner, UserBuffer } from './owner.ts'
+import type { AttachTarget, ProgramSpec } from './spec/index.ts'
+
+export interface TestRun {
+  /** Input packet or buffer. */
+  readonly data?: Uint8Array
+  /** Room for the output buffer, in bytes. Default: none. */
+  readonly dataOutBytes?: number
+  readonly context?: Uint8Array
+  /** How often to run it. Default 1. */
+  readonly repeat?: number
+}
+
+export interface TestRunResult {
+  /** r0, its low 32 bits. */
+  readonly returnValue: number
+  /** Nanoseconds per run, on average. */
+  readonly durationNs: number
+  readonly dataOut: Uint8Array
+}
+
+export class Program implements Disposable {
+  readonly spec: ProgramSpec
+  readonly #syscalls: Syscalls
+  readonly #descriptor: Descriptor
+
+  constructor(syscalls: Syscalls, spec: ProgramSpec, descriptor: Descriptor) {
+    this.#syscalls = syscalls
+    this.spec = spec
+    this.#descriptor = descriptor
+  }
+
+  get name(): string {
+    return this.spec.name
+  }
+
+  get fd(): number {
+    return this.#descriptor.fd
+  }
+
+  /** Whether `attach()` has a place to go to: the section's name says one. */
+  get hasTarget(): boolean {
+    return this.spec.definition.attach.kind !== 'none'
+  }
+
+  /** Attaches to where the section's name says, or to `target`. */
+  attach(target: AttachTarget = this.spec.definition.attach): Link | AttachError {
+    const { name, section } = this.spec
+    switch (target.kind) {
+      case 'kprobe':
+        return attachKprobe(this.#syscalls, { program: name, programFd: this.fd, target })
+      case 'none':
+        return new AttachError(
+          'no-target',
+          name,
+          section,
+          `program '${name}': section '${section}' does not say where to attach; name a place`,
+        )
+      case 'invalid':
+        return new AttachError(
+          'bad-target',
+          name,
+          section,
+          `program '${name}': section '${section}': expected ${target.expected}, found '${target.text}'`,
+        )
+      case 'kprobeMulti':
+      case 'uprobe':
+      case 'ksyscall':
+      case 'usdt':
+      case 'tracepoint':
+      case 'rawTracepoint':
+      case 'btf':
+      case 'structOps':
+        return new AttachError(
+          'unsupported',
+          name,
+          section,
+          `program '${name}': this client does not attach '${section}' yet, only kprobe/ and kretprobe/`,
+        )
+      default: {
+        const unreachable: never = target
+        throw new Error(`no such target: ${JSON.stringify(unreachable)}`)
+      }
+    }
+  }
+
+  /** BPF_PROG_TEST_RUN: runs the program now, with input from here. */
+  testRun(options: TestRun = {}): TestRunResult | SyscallError {
+    using owner = new Owner()
+    const memory = this.#syscalls.memory
+    const put = (bytes: Uint8Array | undefined) =>
+      bytes === undefined ? 0n : owner.own(UserBuffer.of(memory, bytes)).pointer
+    const out = owner.own(new UserBuffer(memory, options.dataOutBytes ?? 0))
+    const attr = progTestRunAttr.encode({
+      prog_fd: this.fd,
+      repeat: options.repeat ?? 0,
+      data_in: put(options.data),
+      data_size_in: options.data?.length ?? 0,
+      ctx_in: put(options.context),
+      ctx_size_in: options.context?.length ?? 0,
+      data_out: options.dataOutBytes ? out.pointer : 0n,
+      data_size_out: options.dataOutBytes ?? 0,
+    })
+    const result = bpf(this.#syscalls, BPF_CMD.BPF_PROG_TEST_RUN, attr)
+    if (result < 0) return new SyscallError('BPF_PROG_TEST_RUN', result, `program '${this.name}'`)
+    const answer = progTestRunAttr.read(attr)
+    return {
+      returnValue: answer.retval,
+      durationNs: answer.duration,
+      dataOut: out.bytes.slice(0, Math.min(answer.data_size_out, out.sizeBytes)),
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#descriptor[Symbol.dispose]()
+  }
+}
