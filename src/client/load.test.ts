@@ -1,13 +1,19 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { BPF_MAP_TYPE, BPF_PROG_TYPE, E2BIG, EACCES, EINVAL, EMFILE, ENOSPC, EPERM } from '../abi/index.ts'
 import type { Collection } from './collection.ts'
 import { AttachError, LoadError, VerifierError } from './errors.ts'
 import { load } from './load.ts'
 import type { LoadOptions } from './load-options.ts'
-import type { CollectionSpec, ProgramSpec } from './spec/index.ts'
-import { openArtefact } from './testing/artefacts.ts'
+import { type CollectionSpec, ObjectError, openObject, type ProgramSpec } from './spec/index.ts'
 import { FakeKernel, type FakeKernelOptions } from './testing/fake-kernel.ts'
 import { mapSpec } from './testing/specs.ts'
+
+function openArtefact(name: string): CollectionSpec {
+  const spec = openObject(readFileSync(new URL(`../../bpf/${name}.bpf.o`, import.meta.url)), { name })
+  if (spec instanceof ObjectError) throw new Error(spec.message)
+  return spec
+}
 
 const syscount = openArtefact('syscount')
 const opensnoop = openArtefact('opensnoop')
