@@ -46,6 +46,10 @@ export interface HelperEnvironment {
   callback(address: bigint, r1: bigint, r2: bigint, r3: bigint, r4: bigint): bigint | undefined
   /** Address that the program's probe sits on, for bpf_get_func_ip; 0 where there is none. */
   probedAddress(): bigint
+  /** The kernel symbol that covers `address`, for %ps and %pS; without it they print the address. */
+  symbolAt?(
+    address: bigint,
+  ): { readonly name: string; readonly address: bigint; readonly sizeBytes: number } | undefined
   /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */
   attachCookie(): bigint
 }

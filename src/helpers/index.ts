@@ -1,2 +1,3 @@
+export * from './bodies.ts'
 export * from './environment.ts'
 export * from './prototype.ts'
