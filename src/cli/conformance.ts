@@ -7,7 +7,7 @@
  * bytes in hex, to which r1 points and whose length is in r2; `result` is r0, the last line wins; `error` says that
  * the program must be refused or fault.
  */
-import { Interpreter, describeFault, type HelperFunction, prepare } from '../interpreter/index.ts'
+import { describeFault, type HelperFunction, Interpreter, prepare } from '../interpreter/index.ts'
 import { assembleMnemonics, decode, type Instruction, type Program } from '../isa/index.ts'
 import { Arena } from '../memory/index.ts'
 

@@ -1,0 +1,6 @@
+export { successors } from './control-flow.ts'
+export { checkFields, type FieldFault } from './instruction-fields.ts'
+export { checkStructure, MOST_INSTRUCTIONS } from './structure.ts'
+export { StructureVerifier } from './structure-verifier.ts'
+export { findSubprograms } from './subprograms.ts'
+export * from './verdict.ts'
