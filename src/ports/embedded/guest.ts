@@ -1,0 +1,106 @@
+/**
+ * A guest operating system in the embedded machine, with this project's eBPF subsystem attached to it.
+ *
+ * Rules: a Guest owns the machine, the port and the kernel, and disposing it ends them in the reverse order. The
+ * guest only runs inside `run`; between two calls clients may load, attach and read as they like.
+ */
+import { ElfError } from '../../elf/index.ts'
+import { createKernel, type Kernel, type KernelOptions } from '../../kernel/index.ts'
+import { createMachine, type LoadError, type Machine, type StopReason } from '../../machine/index.ts'
+import { EmbeddedPort, type GuestImage, readGuestImage } from './embedded-port.ts'
+import { type GuestPanic, PanicCollector } from './panic-report.ts'
+import { TRACER_EXTENSION, TracerCalls } from './tracer-calls.ts'
+
+export interface GuestOptions {
+  /** The kernel as an ELF executable. */
+  readonly kernelElf: Uint8Array
+  /** 1 to 8. Default 1. */
+  readonly harts?: number
+  /** A multiple of 64 KiB. Default 64 MiB. */
+  readonly ramBytes?: number
+  /** Contents of virtio block devices, whole sectors of 512 bytes; the guest writes into these arrays. */
+  readonly disks?: readonly Uint8Array[]
+  /** The kernel's command line. */
+  readonly bootargs?: string
+  /** Console output as it comes. */
+  readonly onConsole?: (bytes: Uint8Array) => void
+  readonly kernel?: Omit<KernelOptions, 'port'>
+}
+
+export type CreateGuestResult =
+  | { readonly ok: true; readonly guest: Guest }
+  | { readonly ok: false; readonly error: ElfError | LoadError }
+
+/** Puts the kernel into a new machine, ready to run its first instruction. */
+export function createGuest(options: GuestOptions): CreateGuestResult {
+  const image = readGuestImage(options.kernelElf)
+  if (image instanceof ElfError) return { ok: false, error: image }
+  const panics = new PanicCollector()
+  const { onConsole } = options
+  const made = createMachine({
+    harts: options.harts ?? 1,
+    ...(options.ramBytes === undefined ? {} : { ramBytes: options.ramBytes }),
+    kernel: { elf: options.kernelElf },
+    bootargs: options.bootargs ?? '',
+    disks: options.disks ?? [],
+    onConsole(bytes) {
+      panics.write(bytes)
+      onConsole?.(bytes)
+    },
+  })
+  if (!made.ok) return { ok: false, error: made.error }
+  return { ok: true, guest: new Guest(made.machine, image, panics, options.kernel ?? {}) }
+}
+
+export class Guest implements Disposable {
+  readonly machine: Machine
+  readonly port: EmbeddedPort
+  /** The eBPF subsystem; `kernel.openClient()` gives system calls to load, attach and read with. */
+  readonly kernel: Kernel
+  readonly #image: GuestImage
+  readonly #panics: PanicCollector
+  readonly #tracer: TracerCalls
+
+  constructor(
+    machine: Machine,
+    image: GuestImage,
+    panics: PanicCollector,
+    options: Omit<KernelOptions, 'port'>,
+  ) {
+    this.machine = machine
+    this.#image = image
+    this.#panics = panics
+    this.port = new EmbeddedPort(machine, image)
+    this.kernel = createKernel({ ...options, port: this.port })
+    this.#tracer = new TracerCalls(this.kernel, this.port)
+    machine.onSbiCall(TRACER_EXTENSION, (hart, call) => ({
+      error: 0n,
+      value: this.#tracer.handle(hart.index, call.functionId, call.arguments),
+    }))
+  }
+
+  /** Runs the guest; see `Machine.run`. */
+  run(limits: { readonly maxInstructions?: number } = {}): StopReason {
+    return this.machine.run(limits)
+  }
+
+  /** Virtual nanoseconds since the machine was made. */
+  get timeNs(): number {
+    return this.machine.timeNs
+  }
+
+  /** What the guest's kernel said when it panicked; undefined while it has not. */
+  get panic(): GuestPanic | undefined {
+    return this.#panics.report((address) => this.port.symbolAt(address))
+  }
+
+  /** Names of kernel functions that `name` may have meant, the likeliest first. */
+  suggestFunctions(name: string, limit = 3): readonly string[] {
+    return this.#image.symbols.suggest(name, limit, 'function')
+  }
+
+  [Symbol.dispose](): void {
+    this.#tracer[Symbol.dispose]()
+    this.kernel[Symbol.dispose]()
+  }
+}

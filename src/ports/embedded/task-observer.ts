@@ -1,0 +1,129 @@
+/**
+ * Who is running: reads the demo kernel's `struct cpu` and `struct task` from outside.
+ *
+ * Rules: the layout comes from the kernel's own BTF, never from numbers written down here, so a rebuilt kernel
+ * needs no change. Nothing is kept between two questions: a task that the CPU has left is not remembered. The
+ * names that are read are an interface of the guest (guest/README.md).
+ */
+import { type Btf, findComposite, findMember, type MemberPlace } from '../../btf/index.ts'
+import type { TaskIdentity } from '../../kernel/index.ts'
+
+/** Fills `into` from a kernel virtual address; false where it is not mapped. */
+export type KernelReader = (cpu: number, address: bigint, into: Uint8Array) => boolean
+
+interface Layout {
+  readonly cpuBytes: number
+  readonly current: MemberPlace
+  readonly hartid: MemberPlace
+  readonly pid: MemberPlace
+  readonly tgid: MemberPlace
+  readonly uid: MemberPlace
+  readonly gid: MemberPlace
+  readonly comm: MemberPlace
+  /** Bytes from the start of `struct task` that hold all that is read of it. */
+  readonly taskBytes: number
+}
+
+const decoder = new TextDecoder()
+
+/** A task as it was when it was read; the name is decoded only where somebody asks for it. */
+class ObservedTask implements TaskIdentity {
+  readonly pid: number
+  readonly tgid: number
+  readonly uid: number
+  readonly gid: number
+  readonly #comm: Uint8Array
+
+  constructor(layout: Layout, task: Uint8Array) {
+    const view = new DataView(task.buffer, task.byteOffset)
+    this.pid = view.getUint32(layout.pid.offset, true)
+    this.tgid = view.getUint32(layout.tgid.offset, true)
+    this.uid = view.getUint32(layout.uid.offset, true)
+    this.gid = view.getUint32(layout.gid.offset, true)
+    this.#comm = task.subarray(layout.comm.offset, layout.comm.offset + layout.comm.size)
+  }
+
+  get comm(): string {
+    const end = this.#comm.indexOf(0)
+    return decoder.decode(end < 0 ? this.#comm : this.#comm.subarray(0, end))
+  }
+}
+
+export class TaskObserver {
+  readonly #layout: Layout
+  readonly #cpusAddress: bigint
+  readonly #read: KernelReader
+  /** Address of the `struct cpu` of each hart, once found: the array never moves. */
+  readonly #cpuAddress: (bigint | undefined)[] = []
+  readonly #cpuCount: number
+
+  private constructor(layout: Layout, cpusAddress: bigint, cpuCount: number, read: KernelReader) {
+    this.#layout = layout
+    this.#cpusAddress = cpusAddress
+    this.#cpuCount = cpuCount
+    this.#read = read
+  }
+
+  /** An observer, or what the kernel's types lack. */
+  static create(btf: Btf, cpusAddress: bigint, cpuCount: number, read: KernelReader): TaskObserver | string {
+    const layout = layoutOf(btf)
+    if (typeof layout === 'string') return layout
+    return new TaskObserver(layout, cpusAddress, cpuCount, read)
+  }
+
+  /** The task that hart `cpu` is running; undefined while the kernel boots there. */
+  current(cpu: number): TaskIdentity | undefined {
+    const cpuAddress = this.#addressOf(cpu)
+    if (cpuAddress === undefined) return undefined
+    const pointer = new Uint8Array(8)
+    if (!this.#read(cpu, cpuAddress + BigInt(this.#layout.current.offset), pointer)) return undefined
+    const taskAddress = new DataView(pointer.buffer).getBigUint64(0, true)
+    if (taskAddress === 0n) return undefined
+    const task = new Uint8Array(this.#layout.taskBytes)
+    if (!this.#read(cpu, taskAddress, task)) return undefined
+    return new ObservedTask(this.#layout, task)
+  }
+
+  /** `cpus[i]` with `hartid == hart`; `cpus[]` is in the order in which harts came up. */
+  #addressOf(hart: number): bigint | undefined {
+    const known = this.#cpuAddress[hart]
+    if (known !== undefined) return known
+    const { cpuBytes, current, hartid } = this.#layout
+    const bytes = new Uint8Array(cpuBytes)
+    const view = new DataView(bytes.buffer)
+    for (let index = 0; index < this.#cpuCount; index++) {
+      const address = this.#cpusAddress + BigInt(index * cpuBytes)
+      if (!this.#read(hart, address, bytes)) return undefined
+      // A cpu that is not up yet reads as hart 0 without a task.
+      if (view.getBigUint64(current.offset, true) === 0n) continue
+      if (view.getUint32(hartid.offset, true) !== hart) continue
+      this.#cpuAddress[hart] = address
+      return address
+    }
+    return undefined
+  }
+}
+
+function layoutOf(btf: Btf): Layout | string {
+  const missing: string[] = []
+  const place = (struct: string, member: string): MemberPlace => {
+    const id = findComposite(btf, struct)
+    const found = id === undefined ? undefined : findMember(btf, id, member)
+    if (found !== undefined) return found
+    missing.push(`struct ${struct}.${member}`)
+    return { bitOffset: 0, bitSize: 0, offset: 0, size: 0, type: 0 as MemberPlace['type'] }
+  }
+  const cpu = findComposite(btf, 'cpu')
+  const cpuBytes = cpu === undefined ? 0 : (btf.sizeOf(cpu) ?? 0)
+  const task = {
+    pid: place('task', 'pid'),
+    tgid: place('task', 'tgid'),
+    uid: place('task', 'uid'),
+    gid: place('task', 'gid'),
+    comm: place('task', 'comm'),
+  }
+  const layout = { cpuBytes, current: place('cpu', 'current'), hartid: place('cpu', 'hartid'), ...task }
+  if (missing.length > 0) return `the kernel's BTF has no ${missing.join(', ')}`
+  const taskBytes = Math.max(...Object.values(task).map((member) => member.offset + member.size))
+  return { ...layout, taskBytes }
+}
