@@ -119,7 +119,8 @@ export class Btf {
       const offsets = new Uint32Array(starts.length)
       for (let i = 0; i < starts.length; i++) {
         const offset = words[starts[i] as number] as number
-        offsets[i] = offset < before ? 0 : offset - before
+        // A name of the base wraps to an offset past every string.
+        offsets[i] = offset - before
       }
       this.#names = new NameIndex(offsets, strings)
     }

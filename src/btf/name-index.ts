@@ -14,8 +14,8 @@ export class NameIndex {
   readonly #nameOffsets: Uint32Array
 
   /**
-   * `nameOffsets[i]` is the offset in `strings` of entry `i`'s name; an offset of 0 or past the end of `strings`
-   * means that the entry is not indexed here.
+   * `nameOffsets[i]` is the offset in `strings` of entry `i`'s name. Entries with an empty name, or with one past
+   * the end of `strings`, are not indexed.
    */
   constructor(nameOffsets: Uint32Array, strings: Uint8Array) {
     let buckets = 16
@@ -27,7 +27,7 @@ export class NameIndex {
     // Backwards, so that each chain lists its entries in rising order. Entries are stored plus one; 0 ends a chain.
     for (let i = nameOffsets.length - 1; i >= 0; i--) {
       const offset = nameOffsets[i] as number
-      if (offset === 0 || offset >= strings.length) continue
+      if (offset >= strings.length || strings[offset] === 0) continue
       const bucket = hashAt(strings, offset) & (buckets - 1)
       this.#next[i] = this.#buckets[bucket] as number
       this.#buckets[bucket] = i + 1

@@ -88,8 +88,8 @@ export class SymbolTable {
   }
 
   /**
-   * The symbol that contains `address`, else the closest one at or below it that does not say that it ended
-   * before. `undefined` below the first symbol and past the end of the last sized one.
+   * The symbol that contains `address`, else the closest one below it if that has no size. `undefined` below the
+   * first symbol and after the end of a sized one.
    */
   nearest(address: bigint): NamedAddress | undefined {
     let low = 0
@@ -100,12 +100,15 @@ export class SymbolTable {
       else high = middle
     }
     let unsized: NamedAddress | undefined
+    let isPastAnEnd = false
     // A few steps back see through labels inside functions; nesting deeper than that has no practical use.
     for (let i = low - 1; i >= 0 && i >= low - 1 - MAX_STEPS_BACK; i--) {
       const symbol = this.#sorted[i] as SymbolEntry
       const offset = address - symbol.address
       if (offset < symbol.size) return { symbol: this.#first(i), offset }
-      if (symbol.size === 0n && unsized === undefined) unsized = { symbol: this.#first(i), offset }
+      // A symbol that ended lies between: what stands before it does not reach here.
+      if (symbol.size !== 0n) isPastAnEnd = true
+      else if (unsized === undefined && !isPastAnEnd) unsized = { symbol: this.#first(i), offset }
     }
     return unsized
   }

@@ -4,14 +4,15 @@
  * tell a kernel must agree byte for byte: maps, initial values, instructions, function and line records, BTF.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { linkProgram, ObjectError, objectName, openObject } from './index.ts'
 import type { CollectionSpec, LinkedProgram } from './types.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'anybpf-spec-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
 
 /** Defines `syscall`, so that libbpf's system calls end here: each is printed as JSON and succeeds. */
 const stubSource = String.raw`
