@@ -1,0 +1,5 @@
+export * from './code.ts'
+export * from './leb128.ts'
+export * from './memory.ts'
+export * from './module.ts'
+export * from './numeric.ts'
