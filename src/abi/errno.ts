@@ -39,6 +39,7 @@ export const EILSEQ = 84
 export const EMSGSIZE = 90
 export const EPROTO = 71
 export const EOPNOTSUPP = 95
+export const EADDRNOTAVAIL = 99
 export const ENOTSUPP = 524
 
 const names: Readonly<Record<number, string>> = {
@@ -78,6 +79,7 @@ const names: Readonly<Record<number, string>> = {
   [EMSGSIZE]: 'EMSGSIZE',
   [EPROTO]: 'EPROTO',
   [EOPNOTSUPP]: 'EOPNOTSUPP',
+  [EADDRNOTAVAIL]: 'EADDRNOTAVAIL',
   [ENOTSUPP]: 'ENOTSUPP',
 }
 

@@ -1,2 +1,3 @@
+export { createKernel } from './kernel.ts'
 export type * from './port.ts'
 export type * from './types.ts'

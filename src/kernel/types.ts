@@ -1,5 +1,6 @@
 /** What a kernel's embedder gives and gets: options in, `Kernel` and `Process` out. */
 import type { Syscalls } from '../abi/syscalls.ts'
+import type { Verifier } from '../verifier/index.ts'
 import type { Port } from './port.ts'
 
 /**
@@ -24,11 +25,8 @@ export interface UserAccess {
 export interface Mapping {
   readonly lengthBytes: number
   readonly writable: boolean
-  /**
-   * The memory, as pieces that follow each other in the mapping. A piece's bytes may appear twice (a ring
-   * buffer's data). `bytes()` is asked for at each access, since the arena's buffer can be replaced as it grows.
-   */
-  readonly pieces: readonly { readonly lengthBytes: number; bytes(): Uint8Array }[]
+  /** The memory itself, `lengthBytes` of it. Ask at each access: growing the kernel's memory moves it. */
+  bytes(): Uint8Array
   close(): void
 }
 
@@ -91,6 +89,16 @@ export interface Client extends Syscalls, Disposable {}
 
 export interface KernelOptions {
   readonly port: Port
+  /** Says which programs may run. Default: the structural check, with every run checked. */
+  readonly verifier?: Verifier
+  /** Bytes that maps, contexts and stacks may take together. Default and most: 2 GiB. */
+  readonly arenaBytes?: number
+  /** Instructions that one run of a program may execute. Default 2^31 - 1; more than that is a fault. */
+  readonly instructionBudget?: number
+  /** 32 random bits, unsigned, for bpf_get_prandom_u32 and hash seeds. Default: a fixed sequence. */
+  readonly random?: () => number
+  /** What run statistics measure with. Default: the port's monotonic clock. */
+  readonly profilingClockNs?: () => bigint
   /** Bytes of kept trace pipe text. Default 1 MiB. */
   readonly tracePipeBytes?: number
   /** Told of each run-time error of a program; they are counted in any case. */

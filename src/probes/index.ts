@@ -1,2 +1,3 @@
+export { ProbeManager } from './manager.ts'
 export type * from './probe.ts'
 export * from './target.ts'

@@ -1,0 +1,76 @@
+/** BPF_MAP_CREATE. Source: map_create() of kernel/bpf/syscall.c of Linux. */
+import {
+  BPF_F_NUMA_NODE,
+  BPF_F_RDONLY,
+  BPF_F_TOKEN_FD,
+  BPF_F_WRONLY,
+  EACCES,
+  EBADF,
+  EINVAL,
+  mapCreateAttr,
+  type StructValue,
+} from '../../abi/index.ts'
+import { MapFile, type MapTypes } from '../map-object.ts'
+import { objectName } from '../object-name.ts'
+import type { KernelProcess } from '../process.ts'
+import type { BpfCall } from './call.ts'
+import { btfOf } from './descriptors.ts'
+import { connectReferences } from './reference-arrays.ts'
+
+type Attr = StructValue<typeof mapCreateAttr>
+
+const NO_NUMA_NODE = 0xffff_ffff
+
+export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
+  const attr = mapCreateAttr.read(bytes)
+  const refusal = checkAttr(attr)
+  if (refusal !== 0) return refusal
+  const name = objectName(bytes, mapCreateAttr.offsets.map_name)
+  const definition = {
+    type: attr.map_type,
+    keySize: attr.key_size,
+    valueSize: attr.value_size,
+    maxEntries: attr.max_entries,
+    flags: attr.map_flags,
+    name: typeof name === 'string' ? name : '',
+    extra: attr.map_extra,
+    numaNode: attr.numa_node,
+  }
+  // Linux makes the map first, so what is wrong with its definition is said before what is wrong with its name.
+  const object = core.newMap(definition)
+  if (typeof object === 'number') return object
+  const types = typesOf(process, attr)
+  const error = typeof name === 'number' ? name : typeof types === 'number' ? types : 0
+  if (error !== 0) {
+    object.put()
+    return error
+  }
+  if (typeof types === 'object') object.describeWith(types)
+  connectReferences(core, object)
+  const fd = process.install(new MapFile(object, attr.map_flags), true)
+  object.put()
+  return fd
+}
+
+function checkAttr(attr: Attr): number {
+  if ((attr.map_flags & BPF_F_TOKEN_FD) !== 0) return -EBADF
+  if (attr.btf_vmlinux_value_type_id !== 0) return -EINVAL
+  if (attr.btf_key_type_id !== 0 && attr.btf_value_type_id === 0) return -EINVAL
+  if (attr.map_extra !== 0n) return -EINVAL
+  const both = BPF_F_RDONLY | BPF_F_WRONLY
+  if ((attr.map_flags & both) === both) return -EINVAL
+  const node = (attr.map_flags & BPF_F_NUMA_NODE) !== 0 ? attr.numa_node : NO_NUMA_NODE
+  if (node !== NO_NUMA_NODE && node !== 0) return -EINVAL
+  if (attr.map_ifindex !== 0) return -EINVAL
+  // Maps for one signed program only are a later Linux's.
+  if (attr.excl_prog_hash !== 0n || attr.excl_prog_hash_size !== 0) return -EINVAL
+  return 0
+}
+
+function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | number {
+  if (attr.btf_key_type_id === 0 && attr.btf_value_type_id === 0) return undefined
+  const object = btfOf(process, attr.btf_fd)
+  if (typeof object === 'number') return object
+  if (object.isKernel) return -EACCES
+  return { object, keyType: attr.btf_key_type_id, valueType: attr.btf_value_type_id }
+}

@@ -1,0 +1,44 @@
+import { OpenFile } from './open-file.ts'
+import { Counted } from './reference.ts'
+
+/** Type information that user space loaded, or the operating system's own. */
+export class BtfObject extends Counted {
+  readonly id: number
+  readonly bytes: Uint8Array
+  /** `vmlinux`, or empty for what user space loaded. */
+  readonly name: string
+  readonly #onEnd: (object: BtfObject) => void
+
+  constructor(id: number, bytes: Uint8Array, name: string, onEnd: (object: BtfObject) => void) {
+    super()
+    this.id = id
+    this.bytes = bytes
+    this.name = name
+    this.#onEnd = onEnd
+  }
+
+  get isKernel(): boolean {
+    return this.name !== ''
+  }
+
+  protected end(): void {
+    this.#onEnd(this)
+  }
+}
+
+export class BtfFile extends OpenFile {
+  readonly object: BtfObject
+
+  constructor(object: BtfObject) {
+    super()
+    this.object = object.get()
+  }
+
+  override describe(): string {
+    return `btf_id:\t${this.object.id}\n`
+  }
+
+  protected end(): void {
+    this.object.put()
+  }
+}

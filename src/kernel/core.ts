@@ -1,0 +1,159 @@
+/**
+ * What the parts of a kernel share: its objects by id, its memory, its probes, and how programs are run.
+ */
+import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../maps/index.ts'
+import { Arena, Grace } from '../memory/index.ts'
+import { type Kprobe, type Kretprobe, ProbeManager, type StoppedCpu } from '../probes/index.ts'
+import { StructureVerifier, type Verifier } from '../verifier/index.ts'
+import { BtfObject } from './btf-object.ts'
+import type { Engine } from './engine.ts'
+import { IdTable } from './ids.ts'
+import { InterpreterEngine } from './interpreter-engine.ts'
+import { LinkObject } from './link-object.ts'
+import { type MapFile, MapObject } from './map-object.ts'
+import type { PerfEvent, ProbeEvent } from './perf-event.ts'
+import type { Port } from './port.ts'
+import type { KernelProcess } from './process.ts'
+import { type LoadedProgram, ProgramObject } from './program-object.ts'
+import { ProgramRunner } from './runner.ts'
+import { TracePipe } from './trace-pipe.ts'
+import type { KernelOptions } from './types.ts'
+
+const TRACE_PIPE_BYTES = 1 << 20
+const NO_BUDGET_LIMIT = 2 ** 31 - 1
+
+export class KernelCore implements MapHost, Disposable {
+  readonly port: Port
+  readonly arena: Arena
+  readonly grace = new Grace()
+  readonly cpuCount: number
+  readonly random: () => number
+  readonly engine: Engine
+  readonly verifier: Verifier
+  readonly tracePipe: TracePipe
+  readonly runner: ProgramRunner
+  readonly probes: ProbeManager
+  readonly maps = new IdTable<MapObject>()
+  readonly programs = new IdTable<ProgramObject>()
+  readonly links = new IdTable<LinkObject>()
+  readonly btfs = new IdTable<BtfObject>()
+  readonly probeEvents = new Set<ProbeEvent>()
+  readonly processes = new Set<KernelProcess>()
+  /** Whose descriptors a map update is naming; set for the time of that call. */
+  updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
+  readonly #mapsByAddress = new Map<bigint, BpfMap>()
+  #symbolCounts: ReadonlyMap<string, number> | undefined
+  #kernelBtf: BtfObject | undefined
+  #events = 0n
+
+  constructor(options: KernelOptions) {
+    const { port } = options
+    this.port = port
+    this.cpuCount = port.cpuCount
+    this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
+    this.random = options.random ?? fixedSequence()
+    this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
+    this.engine = new InterpreterEngine(this.arena, options.instructionBudget ?? NO_BUDGET_LIMIT)
+    this.verifier = options.verifier ?? new StructureVerifier()
+    this.runner = new ProgramRunner({
+      port,
+      arena: this.arena,
+      grace: this.grace,
+      tracePipe: this.tracePipe,
+      random: this.random,
+      profilingClockNs: options.profilingClockNs ?? (() => port.clockNs('monotonic')),
+      onProgramFault: options.onProgramFault,
+      mapAt: (address) => this.#mapsByAddress.get(address),
+    })
+    const { taskExists } = port
+    this.probes = new ProbeManager(port, {
+      symbolAt: (address) => port.symbolAt(address),
+      currentTask: (cpu) => port.currentTask(cpu)?.pid,
+      ...(taskExists === undefined ? {} : { taskExists: (pid: number) => taskExists.call(port, pid) }),
+    })
+    const types = port.typeInformation()
+    if (types !== undefined) this.#kernelBtf = this.#newBtf(types, 'vmlinux')
+  }
+
+  /** The operating system's own types. */
+  get kernelBtf(): BtfObject | undefined {
+    return this.#kernelBtf
+  }
+
+  nextEventId(): bigint {
+    return ++this.#events
+  }
+
+  /** How many functions or objects have this name. */
+  symbolCount(name: string): number {
+    if (this.#symbolCounts === undefined) {
+      const counts = new Map<string, number>()
+      for (const symbol of this.port.symbols()) counts.set(symbol.name, (counts.get(symbol.name) ?? 0) + 1)
+      this.#symbolCounts = counts
+    }
+    return this.#symbolCounts.get(name) ?? (this.port.symbolByName(name) === undefined ? 0 : 1)
+  }
+
+  /** A map with one reference, the caller's; or -errno. */
+  newMap(definition: MapDefinition): MapObject | number {
+    const map = createMap(this, definition)
+    if (typeof map === 'number') return map
+    this.#mapsByAddress.set(map.address, map)
+    return this.maps.add(
+      (id) =>
+        new MapObject(id, map, this, (ended) => {
+          this.maps.delete(ended.id)
+          this.grace.defer(() => this.#mapsByAddress.delete(map.address))
+        }),
+    )
+  }
+
+  newProgram(loaded: LoadedProgram): ProgramObject {
+    return this.programs.add((id) => new ProgramObject(id, loaded, (ended) => this.programs.delete(ended.id)))
+  }
+
+  newBtf(bytes: Uint8Array): BtfObject {
+    return this.#newBtf(bytes, '')
+  }
+
+  newLink(program: ProgramObject, event: PerfEvent, cookie: bigint): LinkObject {
+    return this.links.add(
+      (id) => new LinkObject(id, program, event, cookie, (ended) => this.links.delete(ended.id)),
+    )
+  }
+
+  /** Registers the probe of an event, not enabled; or -errno. */
+  registerProbe(event: ProbeEvent): Kprobe | Kretprobe | number {
+    const { place } = event
+    const handler = (cpu: StoppedCpu) => {
+      const { attached } = event
+      if (attached === undefined) return
+      this.runner.runAtProbe(attached.program, cpu, place.address, attached.cookie)
+    }
+    const options = { address: place.address, handler, enabled: false }
+    return place.isReturn ? this.probes.registerKretprobe(options) : this.probes.registerKprobe(options)
+  }
+
+  [Symbol.dispose](): void {
+    for (const process of [...this.processes]) process.exit()
+    this.probes[Symbol.dispose]()
+    this.#kernelBtf?.put()
+    this.#kernelBtf = undefined
+  }
+
+  #newBtf(bytes: Uint8Array, name: string): BtfObject {
+    return this.btfs.add((id) => new BtfObject(id, bytes, name, (ended) => this.btfs.delete(ended.id)))
+  }
+}
+
+/** xorshift32 from a fixed start: the same run gives the same numbers. */
+function fixedSequence(): () => number {
+  let state = 0x9e37_79b9
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    state >>>= 0
+    return state
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * How programs are run: an engine makes something executable of a program whose references are resolved.
+ */
+import type { HelperEnvironment } from '../helpers/index.ts'
+import type { Program } from '../isa/index.ts'
+
+export type RunOutcome =
+  | { readonly ok: true; readonly value: bigint }
+  /** `pc` is the index of the instruction that could not go on. */
+  | { readonly ok: false; readonly pc: number; readonly message: string }
+
+export interface Executable {
+  /** Runs from the first instruction with `environment.context` in r1. */
+  run(environment: RunEnvironment): RunOutcome
+}
+
+/** A helper's environment whose `callback` the engine sets while a helper is being called. */
+export interface RunEnvironment extends HelperEnvironment {
+  callback: HelperEnvironment['callback']
+}
+
+export interface Engine {
+  readonly name: string
+  /** `program` has map addresses and values in the place of descriptors. */
+  prepare(program: Program): Executable
+}

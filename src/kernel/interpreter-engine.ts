@@ -1,0 +1,87 @@
+/** The checked interpreter as an engine: every access is held against the arena while the program runs. */
+import { type HelperFault, type HelperResult, helperBodies } from '../helpers/index.ts'
+import {
+  describeFault,
+  type Environment,
+  type HelperContext,
+  type HelperFunction,
+  Interpreter,
+  type PreparedProgram,
+  prepare,
+  type TailCall,
+} from '../interpreter/index.ts'
+import type { Program } from '../isa/index.ts'
+import type { Arena } from '../memory/index.ts'
+import type { Engine, Executable, RunEnvironment, RunOutcome } from './engine.ts'
+
+/** Ends a run from inside a helper, whose arguments a verifier would have refused. */
+class HelperAbort extends Error {
+  readonly pc: number
+
+  constructor(pc: number, fault: HelperFault) {
+    super(fault.reason)
+    this.pc = pc
+  }
+}
+
+class Interpreted implements Executable {
+  readonly prepared: PreparedProgram
+  readonly #engine: InterpreterEngine
+
+  constructor(engine: InterpreterEngine, prepared: PreparedProgram) {
+    this.#engine = engine
+    this.prepared = prepared
+  }
+
+  run(environment: RunEnvironment): RunOutcome {
+    return this.#engine.run(this.prepared, environment)
+  }
+}
+
+export class InterpreterEngine implements Engine {
+  readonly name = 'interpreter'
+  readonly #interpreter: Interpreter
+  readonly #budget: number
+  readonly #functions = new Map<number, HelperFunction>()
+  /** The run that is executing now; runs nest, each puts back what it found. */
+  #environment: RunEnvironment | undefined
+
+  constructor(arena: Arena, budget: number) {
+    this.#budget = budget
+    for (const [id, body] of helperBodies) {
+      this.#functions.set(id, (r1, r2, r3, r4, r5, context) => {
+        const environment = this.#environment as RunEnvironment
+        environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+        return this.#continueWith(body(environment, r1, r2, r3, r4, r5), context)
+      })
+    }
+    const environment: Environment = { helper: (id) => this.#functions.get(id) }
+    this.#interpreter = new Interpreter(arena, environment)
+  }
+
+  prepare(program: Program): Executable {
+    return new Interpreted(this, prepare(program))
+  }
+
+  run(program: PreparedProgram, environment: RunEnvironment): RunOutcome {
+    const outer = this.#environment
+    this.#environment = environment
+    try {
+      const result = this.#interpreter.run(program, environment.context, { budget: this.#budget })
+      if (result.ok) return result
+      return { ok: false, pc: result.fault.pc, message: describeFault(result.fault) }
+    } catch (error) {
+      if (!(error instanceof HelperAbort)) throw error
+      return { ok: false, pc: error.pc, message: `instruction ${error.pc}: ${error.message}` }
+    } finally {
+      this.#environment = outer
+    }
+  }
+
+  #continueWith(result: HelperResult, context: HelperContext): bigint | TailCall {
+    if (typeof result === 'bigint') return result
+    if (result.kind === 'fault') throw new HelperAbort(context.pc, result)
+    const { executable } = result.program as { readonly executable: Interpreted }
+    return { tailCall: executable.prepared }
+  }
+}

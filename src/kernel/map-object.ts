@@ -1,0 +1,198 @@
+import {
+  BPF_F_PRESERVE_ELEMS,
+  BPF_F_RDONLY,
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY,
+  BPF_MAP_TYPE,
+  EACCES,
+  EINVAL,
+  ENOTSUPP,
+  EPERM,
+  PAGE_SIZE,
+  POLLIN,
+} from '../abi/index.ts'
+import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer } from '../maps/index.ts'
+import type { Arena, Grace } from '../memory/index.ts'
+import type { BtfObject } from './btf-object.ts'
+import { type MmapRequest, OpenFile } from './open-file.ts'
+import { Counted } from './reference.ts'
+import type { Mapping } from './types.ts'
+
+/** What the program's types say of a map's key and value. */
+export interface MapTypes {
+  readonly object: BtfObject
+  readonly keyType: number
+  readonly valueType: number
+}
+
+/** A map of the kernel: what descriptors, programs and mappings hold references to. */
+export class MapObject extends Counted {
+  readonly id: number
+  readonly map: BpfMap
+  readonly arena: Arena
+  frozen = false
+  writableMappings = 0
+  readonly #grace: Grace
+  readonly #onEnd: (object: MapObject) => void
+  readonly #listeners = new Set<() => void>()
+  #types: MapTypes | undefined
+  #programType: number | undefined
+  /** Descriptors and mappings: what is gone when user space has let go of the map. */
+  #userReferences = 0
+
+  constructor(
+    id: number,
+    map: BpfMap,
+    host: { readonly arena: Arena; readonly grace: Grace },
+    onEnd: (object: MapObject) => void,
+  ) {
+    super()
+    this.id = id
+    this.map = map
+    this.arena = host.arena
+    this.#grace = host.grace
+    this.#onEnd = onEnd
+    if (map instanceof RingBuffer) map.onWakeup = () => this.#wakeUp()
+  }
+
+  get types(): MapTypes | undefined {
+    return this.#types
+  }
+
+  /** Takes a reference of its own to the type information. */
+  describeWith(types: MapTypes): void {
+    types.object.get()
+    this.#types = types
+  }
+
+  /**
+   * Whether a program array may call, or be called by, `program`: all must be of one kind, since a tail call goes on
+   * with the caller's context. The first one decides.
+   */
+  admits(program: { readonly type: { readonly type: number } }): boolean {
+    this.#programType ??= program.type.type
+    return this.#programType === program.type.type
+  }
+
+  onWakeUp(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  takeUserReference(): this {
+    this.#userReferences++
+    return this.get()
+  }
+
+  /** Programs in a program array would keep it, and it them, alive for ever: it is emptied with its last user. */
+  putUserReference(): void {
+    if (--this.#userReferences === 0 && this.map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY) {
+      ;(this.map as ReferenceArray).clear()
+    }
+    this.put()
+  }
+
+  protected end(): void {
+    this.#onEnd(this)
+    this.#types?.object.put()
+    this.#grace.defer(() => this.map[Symbol.dispose]())
+  }
+
+  #wakeUp(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+export class MapFile extends OpenFile {
+  readonly object: MapObject
+  override readonly mayRead: boolean
+  override readonly mayWrite: boolean
+  /** Perf events that were entered through this file: they leave with it. */
+  readonly enteredEvents = new Map<number, object>()
+  readonly #stopListening: () => void
+
+  /** `flags`: BPF_F_RDONLY and BPF_F_WRONLY restrict this file. */
+  constructor(object: MapObject, flags: number) {
+    super()
+    this.object = object.takeUserReference()
+    this.mayRead = (flags & BPF_F_WRONLY) === 0
+    this.mayWrite = (flags & BPF_F_RDONLY) === 0
+    this.#stopListening = object.onWakeUp(() => this.wakeUp())
+  }
+
+  /** Whether user space may change elements now. */
+  get mayWriteElements(): boolean {
+    return this.mayWrite && !this.object.frozen
+  }
+
+  override mmap(request: MmapRequest): Mapping | number {
+    const { object } = this
+    const { map } = object
+    if (!(map instanceof RingBuffer) && !(map instanceof ArrayMap)) return -ENOTSUPP
+    if (!request.shared) return -EINVAL
+    if (request.writable) {
+      if (!this.mayWrite) return -EACCES
+      if (object.frozen) return -EPERM
+      if ((map.definition.flags & BPF_F_RDONLY_PROG) !== 0) return -EACCES
+    }
+    const region = mappableRegion(map, request)
+    if (typeof region === 'number') return region
+    if (request.offsetBytes + request.lengthBytes > region.sizeBytes) return -EINVAL
+    const start = region.offset + request.offsetBytes
+    object.takeUserReference()
+    if (request.writable) object.writableMappings++
+    return {
+      lengthBytes: request.lengthBytes,
+      writable: request.writable,
+      bytes: () => object.arena.bytes.subarray(start, start + request.lengthBytes),
+      close() {
+        if (request.writable) object.writableMappings--
+        object.putUserReference()
+      },
+    }
+  }
+
+  override poll(): number {
+    const { map } = this.object
+    return map instanceof RingBuffer && map.readable() ? POLLIN : 0
+  }
+
+  override describe(): string {
+    const { definition, memoryBytes } = this.object.map
+    return [
+      `map_type:\t${definition.type}`,
+      `key_size:\t${definition.keySize}`,
+      `value_size:\t${definition.valueSize}`,
+      `max_entries:\t${definition.maxEntries}`,
+      `map_flags:\t0x${definition.flags.toString(16)}`,
+      `map_extra:\t0x0`,
+      `memlock:\t${memoryBytes}`,
+      `map_id:\t${this.object.id}`,
+      `frozen:\t${this.object.frozen ? 1 : 0}`,
+      '',
+    ].join('\n')
+  }
+
+  protected end(): void {
+    this.#stopListening()
+    const { map } = this.object
+    if (map instanceof ReferenceArray && (map.definition.flags & BPF_F_PRESERVE_ELEMS) === 0) {
+      for (const [index, event] of this.enteredEvents) {
+        if (map.entryAt(index) === event) map.setEntry(index, undefined, 0n)
+      }
+    }
+    this.object.putUserReference()
+  }
+}
+
+/** The arena range that the map shows from offset 0 on, or why not in this way. */
+function mappableRegion(
+  map: RingBuffer | ArrayMap,
+  request: MmapRequest,
+): { readonly offset: number; readonly sizeBytes: number } | number {
+  if (map instanceof ArrayMap) return map.region ?? -EINVAL
+  // Only the consumer position is the reader's to write.
+  if (request.writable && (request.offsetBytes !== 0 || request.lengthBytes !== PAGE_SIZE)) return -EPERM
+  const { consumer, producerAndData } = map.regions
+  return { offset: consumer.offset, sizeBytes: consumer.sizeBytes + producerAndData.sizeBytes }
+}

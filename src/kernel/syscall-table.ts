@@ -1,0 +1,183 @@
+/**
+ * The system calls that this kernel answers, by their number on riscv64 and other generic-table architectures.
+ *
+ * Arguments come as 64-bit registers, whose upper halves a C caller leaves as they were for an `int`.
+ *
+ * Source: include/uapi/asm-generic/unistd.h of Linux.
+ */
+import {
+  EBADF,
+  EFAULT,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOSYS,
+  MAP_SHARED,
+  O_CLOEXEC,
+  PAGE_SIZE,
+  POLLFD_SIZE,
+  POLLNVAL,
+  PROT_WRITE,
+} from '../abi/index.ts'
+import { bpf } from './bpf/dispatch.ts'
+import { openFile } from './files.ts'
+import { perfEventOpen } from './perf-event-open.ts'
+import type { KernelProcess } from './process.ts'
+import { readString } from './user-copy.ts'
+
+type Arguments = readonly [bigint, bigint, bigint, bigint, bigint, bigint]
+
+interface SyscallRow {
+  readonly nr: number
+  readonly name: string
+  readonly run: (process: KernelProcess, args: Arguments) => number | bigint
+}
+
+const PATH_MAX = 4096
+const MAP_TYPE_MASK = 0xf
+const MAP_SHARED_VALIDATE = 3
+/** A read takes at most this much at once. */
+const LARGEST_READ = 1 << 20
+const MOST_POLLED = 65_536
+
+const F_DUPFD = 0
+const F_GETFD = 1
+const F_SETFD = 2
+const F_GETFL = 3
+const F_SETFL = 4
+const F_DUPFD_CLOEXEC = 1030
+const FD_CLOEXEC = 1
+const O_RDWR = 2
+
+export const syscallTable: readonly SyscallRow[] = [
+  { nr: 23, name: 'dup', run: (process, [fd]) => process.table.duplicate(int(fd), false) },
+  { nr: 24, name: 'dup3', run: dup3 },
+  { nr: 25, name: 'fcntl', run: fcntl },
+  { nr: 29, name: 'ioctl', run: ioctl },
+  { nr: 56, name: 'openat', run: openat },
+  { nr: 57, name: 'close', run: (process, [fd]) => process.table.close(int(fd)) },
+  { nr: 63, name: 'read', run: read },
+  { nr: 73, name: 'ppoll', run: (process, [fds, count]) => poll(process, fds, uint(count)) },
+  { nr: 215, name: 'munmap', run: (process, [address, length]) => munmap(process, address, length) },
+  { nr: 222, name: 'mmap', run: mmap },
+  {
+    nr: 241,
+    name: 'perf_event_open',
+    run: (process, [attr, pid, cpu, group, flags]) =>
+      perfEventOpen(process.core, process, attr, int(pid), int(cpu), int(group), flags),
+  },
+  { nr: 280, name: 'bpf', run: (process, [cmd, attr, size]) => bpf(process, int(cmd), attr, uint(size)) },
+]
+
+const rowsByNumber: ReadonlyMap<number, SyscallRow> = new Map(syscallTable.map((row) => [row.nr, row]))
+
+export function dispatch(process: KernelProcess, nr: number, args: Arguments): bigint {
+  const row = rowsByNumber.get(nr)
+  if (row === undefined) return BigInt(-ENOSYS)
+  const unsigned = args.map((arg) => BigInt.asUintN(64, arg)) as unknown as Arguments
+  return BigInt(row.run(process, unsigned))
+}
+
+const int = (register: bigint): number => Number(BigInt.asIntN(32, register))
+const uint = (register: bigint): number => Number(BigInt.asUintN(32, register))
+
+function dup3(process: KernelProcess, [fd, to, flags]: Arguments): number {
+  if ((uint(flags) & ~O_CLOEXEC) !== 0) return -EINVAL
+  return process.table.duplicateTo(int(fd), int(to), uint(flags) !== 0)
+}
+
+function fcntl(process: KernelProcess, [fdRegister, command, argument]: Arguments): number {
+  const fd = int(fdRegister)
+  const { table } = process
+  if (table.get(fd) === undefined) return -EBADF
+  switch (int(command)) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: {
+      const lowest = int(argument)
+      return lowest < 0 ? -EINVAL : table.duplicate(fd, int(command) === F_DUPFD_CLOEXEC, lowest)
+    }
+    case F_GETFD:
+      return table.closeOnExec(fd) === true ? FD_CLOEXEC : 0
+    case F_SETFD:
+      return table.setCloseOnExec(fd, (uint(argument) & FD_CLOEXEC) !== 0)
+    case F_GETFL:
+      return O_RDWR
+    case F_SETFL:
+      return 0
+    default:
+      return -EINVAL
+  }
+}
+
+function ioctl(process: KernelProcess, [fd, request, argument]: Arguments): number {
+  return process.file(int(fd))?.ioctl(process, uint(request), argument) ?? -EBADF
+}
+
+function openat(process: KernelProcess, [, path, flags]: Arguments): number {
+  const name = readString(process.memory, path, PATH_MAX)
+  if (typeof name === 'number') return name === -EFAULT ? -EFAULT : -ENOENT
+  const file = openFile(process, name)
+  return typeof file === 'number' ? file : process.install(file, (uint(flags) & O_CLOEXEC) !== 0)
+}
+
+function read(process: KernelProcess, [fd, buffer, length]: Arguments): number {
+  const file = process.file(int(fd))
+  if (file === undefined) return -EBADF
+  const limit = length > BigInt(LARGEST_READ) ? LARGEST_READ : Number(length)
+  // A reader's buffer is looked at first: what is taken from a pipe is gone.
+  if (!process.memory.write(buffer, new Uint8Array(limit))) return -EFAULT
+  const bytes = file.read(limit)
+  if (typeof bytes === 'number') return bytes
+  return process.memory.write(buffer, bytes) ? bytes.length : -EFAULT
+}
+
+/** struct pollfd: int fd, short events, short revents. Answers what is ready now. */
+export function poll(process: KernelProcess, pointer: bigint, count: number): number {
+  if (count > MOST_POLLED) return -EINVAL
+  const bytes = new Uint8Array(count * POLLFD_SIZE)
+  if (!process.memory.read(pointer, bytes)) return -EFAULT
+  const view = new DataView(bytes.buffer)
+  let ready = 0
+  for (let at = 0; at < bytes.length; at += POLLFD_SIZE) {
+    const events = pollOne(process, view.getInt32(at, true), view.getUint16(at + 4, true))
+    view.setUint16(at + 6, events, true)
+    if (events !== 0) ready++
+  }
+  return process.memory.write(pointer, bytes) ? ready : -EFAULT
+}
+
+/** POLLERR, POLLHUP and POLLNVAL are reported whether asked for or not. */
+const ALWAYS_REPORTED = 0x38
+
+function pollOne(process: KernelProcess, fd: number, events: number): number {
+  if (fd < 0) return 0
+  const file = process.file(fd)
+  return file === undefined ? POLLNVAL : file.poll() & (events | ALWAYS_REPORTED)
+}
+
+function mmap(process: KernelProcess, [, length, prot, flags, fd, offset]: Arguments): number | bigint {
+  const file = process.file(int(fd))
+  if (file === undefined) return -EBADF
+  if (offset % BigInt(PAGE_SIZE) !== 0n || length === 0n) return -EINVAL
+  if (length > 0xffff_ffffn || offset > 0xffff_ffffn) return -ENOMEM
+  const { memory } = process
+  if (memory.map === undefined) return -ENODEV
+  const sharing = uint(flags) & MAP_TYPE_MASK
+  const mapping = file.mmap({
+    lengthBytes: Math.ceil(Number(length) / PAGE_SIZE) * PAGE_SIZE,
+    writable: (uint(prot) & PROT_WRITE) !== 0,
+    shared: sharing === MAP_SHARED || sharing === MAP_SHARED_VALIDATE,
+    offsetBytes: Number(offset),
+  })
+  if (typeof mapping === 'number') return mapping
+  const address = memory.map(mapping)
+  if (address !== undefined) return address
+  mapping.close()
+  return -ENOMEM
+}
+
+function munmap(process: KernelProcess, address: bigint, length: bigint): number {
+  if (address % BigInt(PAGE_SIZE) !== 0n || length === 0n || length > 0xffff_ffffn) return -EINVAL
+  return process.memory.unmap?.(address, Number(length)) === true ? 0 : -EINVAL
+}

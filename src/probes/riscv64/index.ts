@@ -1,0 +1,1 @@
+export { riscv64 } from './riscv64.ts'
