@@ -1,6 +1,6 @@
 /** Global variables of the object's programs: places in the one value of the data sections' maps. */
 import { BTF_KIND, type Btf } from '../btf/index.ts'
-import { type BtfValue, btfCodec } from './btf-codec.ts'
+import { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 import type { Codec } from './codec.ts'
 import { SyscallError } from './errors.ts'
 import type { BpfMap } from './map.ts'
@@ -16,7 +16,11 @@ export interface GlobalVariable {
 }
 
 /** The variables of `.data`, `.bss` and `.rodata`, by name; empty for an object without BTF. */
-export function globalVariables(maps: readonly MapSpec[], btf: Btf | undefined): Map<string, GlobalVariable> {
+export function globalVariables(
+  maps: readonly MapSpec[],
+  btf: Btf | undefined,
+  options: BtfCodecOptions = {},
+): Map<string, GlobalVariable> {
   const found = new Map<string, GlobalVariable>()
   if (btf === undefined) return found
   for (const map of maps) {
@@ -25,7 +29,7 @@ export function globalVariables(maps: readonly MapSpec[], btf: Btf | undefined):
     const section = btf.typeById(map.valueType)
     if (section.kind !== BTF_KIND.DATASEC) continue
     for (const variable of section.variables) {
-      const codec = btfCodec(btf, variable.type)
+      const codec = btfCodec(btf, variable.type, options)
       const name = btf.nameOf(variable.type)
       if (codec !== undefined) found.set(name, { name, map, offset: variable.offset, codec })
     }

@@ -11,7 +11,7 @@ import {
   u32,
 } from '../abi/index.ts'
 import type { Btf, BtfId } from '../btf/index.ts'
-import { type BtfValue, btfCodec } from './btf-codec.ts'
+import { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 import { bpf, createMap } from './calls.ts'
 import { bytesCodec, type Codec, perCpuCodec } from './codec.ts'
 import { LoadError } from './errors.ts'
@@ -30,6 +30,7 @@ export interface MapContext {
   readonly maxEntries: Readonly<Record<string, number>>
   /** The first value of a global-data map, as the caller wants it. */
   readonly initialValueOf: (map: MapSpec) => Uint8Array | LoadError | undefined
+  readonly values: BtfCodecOptions
   /** How many CPUs a per-CPU value has elements for. */
   readonly cpuCount: () => number | LoadError
 }
@@ -146,7 +147,7 @@ function entriesOf(spec: MapSpec, declared: number, cpuCount: number): number {
 }
 
 function describe(context: MapContext, spec: MapSpec, created: CreatedMap, cpuCount: number): BpfMap {
-  const value = codecOf(context.btf, spec.valueType, created.valueSize)
+  const value = codecOf(context, spec.valueType, created.valueSize)
   const whole: Codec<BtfValue> = isPerCpu(spec.type)
     ? (perCpuCodec(value, cpuCount) as Codec<BtfValue>)
     : value
@@ -157,12 +158,12 @@ function describe(context: MapContext, spec: MapSpec, created: CreatedMap, cpuCo
   })
   // Arrays of any kind count their elements, whether their types say so or not.
   const key = spec.keyType === undefined && created.keySize === 4 ? (u32 as Codec<BtfValue>) : undefined
-  return new BpfMap(spec, handle, key ?? codecOf(context.btf, spec.keyType, created.keySize), whole)
+  return new BpfMap(spec, handle, key ?? codecOf(context, spec.keyType, created.keySize), whole)
 }
 
 /** The type's codec; bytes where there is no type, or where it has another size than the map says. */
-function codecOf(btf: Btf | undefined, type: BtfId | undefined, size: number): Codec<BtfValue> {
-  const codec = btf !== undefined && type !== undefined && size > 0 ? btfCodec(btf, type) : undefined
+function codecOf({ btf, values }: MapContext, type: BtfId | undefined, size: number): Codec<BtfValue> {
+  const codec = btf !== undefined && type !== undefined && size > 0 ? btfCodec(btf, type, values) : undefined
   return codec?.size === size ? codec : (bytesCodec(size) as Codec<BtfValue>)
 }
 

@@ -1,4 +1,4 @@
-import type { BtfValue } from './btf-codec.ts'
+import type { BtfCodecOptions, BtfValue } from './btf-codec.ts'
 
 export interface LoadOptions {
   /** Names of the programs to load; the others are left out. Default: all but those of `SEC("?...")`. */
@@ -11,6 +11,8 @@ export interface LoadOptions {
   readonly maxEntries?: Readonly<Record<string, number>>
   /** Kernel configuration for `__kconfig` externs: `{ CONFIG_HZ: 250, CONFIG_SMP: true }`. */
   readonly kconfig?: Readonly<Record<string, boolean | number | bigint | string>>
+  /** How keys, values and global variables read that the object's BTF describes. */
+  readonly values?: BtfCodecOptions
   /** Asks the verifier for a log of successful loads as well: 1 (instructions and states), 2 (more), 4 (figures). */
   readonly logLevel?: number
   /** Takes the logs that `logLevel` asks for. */

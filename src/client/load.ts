@@ -36,7 +36,7 @@ export function load(
   const selected = selectPrograms(spec, options)
   if (selected instanceof LoadError) return selected
   const btf = typesOf(spec)
-  const variables = globalVariables(spec.maps, btf)
+  const variables = globalVariables(spec.maps, btf, options.values)
   const overrides = initialValues(variables, options)
   if (overrides instanceof LoadError) return overrides
   const unknown = unknownName('map', Object.keys(options.maxEntries ?? {}), spec.maps)
@@ -62,9 +62,17 @@ export function load(
     map.origin === 'kconfig'
       ? kconfigValue(spec, map, options.kconfig)
       : (overrides.get(map.name) ?? map.initialValue)
+  const mapContext = {
+    syscalls,
+    btf,
+    btfFd,
+    maxEntries: options.maxEntries ?? {},
+    values: options.values ?? {},
+    initialValueOf,
+    cpuCount,
+  }
   for (const map of spec.maps) {
-    const context = { syscalls, btf, btfFd, maxEntries: options.maxEntries ?? {}, initialValueOf, cpuCount }
-    const loaded = loadMap(context, map)
+    const loaded = loadMap(mapContext, map)
     if (loaded instanceof LoadError) return loaded
     maps.set(map.name, owner.own(loaded))
   }

@@ -1,0 +1,2 @@
+export { syscallNames } from './syscall-names.ts'
+export * from './syscount.ts'
