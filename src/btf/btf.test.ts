@@ -162,7 +162,7 @@ function compareWithBpftool(path: string, btf: Btf): void {
       key === 'vars' ? value.map(({ name: _, ...rest }: { name?: string }) => rest) : value,
     )
   for (const type of types) {
-    const ours = asBpftool(btf, type['id'] as BtfId)
+    const ours = asBpftool(btf, type.id as BtfId)
     if (JSON.stringify(ours) !== bare(type)) expect(ours).toEqual(JSON.parse(bare(type)))
   }
 }

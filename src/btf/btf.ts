@@ -5,7 +5,7 @@
  * question has no answer, and then return `undefined`. Types are decoded when asked for. Chains of modifiers
  * and nested arrays are followed for a bounded number of steps, so a cycle cannot hang a query.
  */
-import { readCString } from '../elf/index.ts'
+import { MAX_NAME_BYTES, readCString } from '../elf/index.ts'
 import { BtfError } from './error.ts'
 import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
 import { NameIndex } from './name-index.ts'
@@ -62,11 +62,11 @@ export class Btf {
     for (let id = 1; id < this.typeCount; id++) yield id as BtfId
   }
 
-  /** The string at `offset`: a name, or the text of a source line. Empty outside the strings. */
-  string(offset: number): string {
+  /** The string at `offset`, cut after `limit` bytes: a name, or the text of a source line. Empty outside the strings. */
+  string(offset: number, limit = MAX_NAME_BYTES): string {
     const before = this.base?.stringBytes ?? 0
-    if (offset < before) return this.base?.string(offset) ?? ''
-    return readCString(this.#tables.strings, offset - before) ?? ''
+    if (offset < before) return this.base?.string(offset, limit) ?? ''
+    return readCString(this.#tables.strings, offset - before, limit) ?? ''
   }
 
   kindOf(id: BtfId): BtfKind {

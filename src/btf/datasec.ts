@@ -38,6 +38,9 @@ export function fixupDatasec(btf: Btf, facts: DatasecFacts): Uint8Array {
       else fixSection(btf, draft, section, facts)
     } else if (kind === BTF_KIND.FUNC && facts.hiddenFunctions.size > 0) {
       if (facts.hiddenFunctions.has(btf.nameOf(id))) draft.setVlen(id, BTF_LINKAGE.STATIC)
+    } else if (kind === BTF_KIND.PTR) {
+      // Rust compilers name pointer types; the kernel refuses that.
+      draft.setWord(id, 0, 0)
     }
   }
   return draft.bytes()

@@ -16,6 +16,9 @@ const MAGIC = 0xeb9f
 const HEADER_BYTES = 24
 const HEADER_WITH_CORE_BYTES = 32
 
+/** The kernel follows at most 64 steps (BPF_CORE_SPEC_MAX_LEN), each a number and a colon. */
+const MAX_ACCESS_BYTES = 1024
+
 const place = (offset: number) => ({ section: '.BTF.ext', offset })
 
 /** Reads a `.BTF.ext` section; `btf` is the `.BTF` of the same file. */
@@ -171,7 +174,7 @@ const readCoreRelocation: ReadRecord<CoreRelocation> = ({ view, little, btf }, a
     instructionOffset,
     type,
     accessOffset,
-    access: btf.string(accessOffset),
+    access: btf.string(accessOffset, MAX_ACCESS_BYTES),
     kind: view.getUint32(at + 12, little),
   }
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { EM, ElfError, ElfFile, ET, parseElf, SHF, SHT, STB, STT } from './index.ts'
+import { ElfError, type ElfFile, EM, ET, parseElf, SHF, SHT, STB, STT } from './index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'anybpf-elf-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
@@ -344,15 +344,15 @@ describe.skipIf(!hasTools)(
       }
       const sections = (theirs.Sections as TheirSection[]).map(({ Section: one }) => ({
         index: one.Index,
-        name: one['Name']?.Name,
-        type: one['Type']?.Value,
-        address: BigInt(one['Address'] as unknown as number),
-        offset: one['Offset'],
-        size: one['Size'],
-        link: one['Link'],
-        info: one['Info'],
-        alignment: one['AddressAlignment'],
-        entrySize: one['EntrySize'],
+        name: one.Name?.Name,
+        type: one.Type?.Value,
+        address: BigInt(one.Address as unknown as number),
+        offset: one.Offset,
+        size: one.Size,
+        link: one.Link,
+        info: one.Info,
+        alignment: one.AddressAlignment,
+        entrySize: one.EntrySize,
       }))
       expect(file.sections.map(({ flags: _f, data: _d, ...one }) => one)).toEqual(sections)
       const symbols = file.symbols()

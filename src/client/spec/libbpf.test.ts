@@ -145,7 +145,7 @@ function open(object: string): CollectionSpec {
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const named = (records: readonly Record[], cmd: Record['cmd'], name: string): Record => {
-  const found = records.filter((record) => record.cmd === cmd && record['name'] === name)
+  const found = records.filter((record) => record.cmd === cmd && record.name === name)
   expect(found, `${cmd} ${name}`).toHaveLength(1)
   return found[0] as Record
 }
@@ -165,7 +165,7 @@ function withDescriptors(
     }
     const fdOf = (map: string): number => {
       const { kernelName } = spec.maps.find((one) => one.name === map) as CollectionSpec['maps'][number]
-      return named(records, 'map', kernelName)['fd'] as number
+      return named(records, 'map', kernelName).fd as number
     }
     if (reference.kind === 'map') {
       source(1)
@@ -194,41 +194,41 @@ function compare(object: string): CollectionSpec {
     const isRing = map.type === 27
     expect(
       {
-        type: theirs['type'],
-        keySize: theirs['keySize'],
-        valueSize: theirs['valueSize'],
-        maxEntries: theirs['maxEntries'],
-        flags: theirs['flags'],
-        mapExtra: theirs['mapExtra'],
+        type: theirs.type,
+        keySize: theirs.keySize,
+        valueSize: theirs.valueSize,
+        maxEntries: theirs.maxEntries,
+        flags: theirs.flags,
+        mapExtra: theirs.mapExtra,
       },
       map.name,
     ).toEqual({
       type: map.type,
       keySize: map.keySize,
       valueSize: map.valueSize,
-      maxEntries: isRing ? theirs['maxEntries'] : map.maxEntries,
+      maxEntries: isRing ? theirs.maxEntries : map.maxEntries,
       flags: map.flags,
       mapExtra: `${map.mapExtra}`,
     })
-    const update = records.find((record) => record.cmd === 'update' && record['fd'] === theirs['fd'])
-    if (map.initialValue !== undefined && map.initialValue.some((byte) => byte !== 0)) {
-      expect(update?.['value'], map.name).toBe(hexOf(map.initialValue))
+    const update = records.find((record) => record.cmd === 'update' && record.fd === theirs.fd)
+    if (map.initialValue?.some((byte) => byte !== 0)) {
+      expect(update?.value, map.name).toBe(hexOf(map.initialValue))
     }
-    const isFrozen = records.some((record) => record.cmd === 'freeze' && record['fd'] === theirs['fd'])
+    const isFrozen = records.some((record) => record.cmd === 'freeze' && record.fd === theirs.fd)
     expect(isFrozen, `${map.name} frozen`).toBe(map.frozen)
     const elements = records
-      .filter((record) => record.cmd === 'update' && record['fd'] === theirs['fd'] && map.values.length > 0)
+      .filter((record) => record.cmd === 'update' && record.fd === theirs.fd && map.values.length > 0)
       .map((record) => ({
-        key: Buffer.from(record['key'] as string, 'hex').readUInt32LE(),
-        fd: Buffer.from(record['value'] as string, 'hex').readUInt32LE(),
+        key: Buffer.from(record.key as string, 'hex').readUInt32LE(),
+        fd: Buffer.from(record.value as string, 'hex').readUInt32LE(),
       }))
     const expected = map.values.map(({ key, kind, name }) => ({
       key,
-      fd: named(records, kind === 'map' ? 'map' : 'prog', name.slice(0, 15))['fd'],
+      fd: named(records, kind === 'map' ? 'map' : 'prog', name.slice(0, 15)).fd,
     }))
     expect(elements, `${map.name} elements`).toEqual(expected)
     if (map.inner !== undefined) {
-      const inner = records.find((record) => record.cmd === 'map' && record['fd'] === theirs['inner'])
+      const inner = records.find((record) => record.cmd === 'map' && record.fd === theirs.inner)
       expect(inner, `${map.name} inner`).toMatchObject({
         type: map.inner.type,
         keySize: map.inner.keySize,
@@ -241,22 +241,17 @@ function compare(object: string): CollectionSpec {
     const linked = linkProgram(spec, program.name)
     if (linked instanceof ObjectError) throw new Error(linked.message)
     const theirs = named(records, 'prog', program.name.slice(0, 15))
-    expect(hexOf(withDescriptors(spec, linked, records)), `${program.name} instructions`).toBe(
-      theirs['insns'],
-    )
-    expect(hexOf(linked.funcInfo), `${program.name} func_info`).toBe(theirs['funcInfo'])
-    expect(hexOf(linked.lineInfo), `${program.name} line_info`).toBe(theirs['lineInfo'])
-    expect(
-      { type: theirs['type'], attach: theirs['attach'], license: theirs['license'] },
-      program.name,
-    ).toEqual({
+    expect(hexOf(withDescriptors(spec, linked, records)), `${program.name} instructions`).toBe(theirs.insns)
+    expect(hexOf(linked.funcInfo), `${program.name} func_info`).toBe(theirs.funcInfo)
+    expect(hexOf(linked.lineInfo), `${program.name} line_info`).toBe(theirs.lineInfo)
+    expect({ type: theirs.type, attach: theirs.attach, license: theirs.license }, program.name).toEqual({
       type: program.definition.programType,
       attach: program.definition.expectedAttachType,
       license: spec.license,
     })
   }
   if (spec.kernelBtf !== undefined) {
-    const theirs = records.filter((record) => record.cmd === 'btf').map((record) => record['data'])
+    const theirs = records.filter((record) => record.cmd === 'btf').map((record) => record.data)
     expect(theirs).toContain(hexOf(spec.kernelBtf))
   }
   return spec

@@ -119,7 +119,10 @@ function indexVariables(symbols: readonly ElfSymbol[]): Map<number, Map<string, 
     if (symbol.type !== STT.OBJECT && symbol.type !== STT.NOTYPE) continue
     if (symbol.name === '') continue
     let names = index.get(symbol.sectionIndex)
-    if (names === undefined) index.set(symbol.sectionIndex, (names = new Map()))
+    if (names === undefined) {
+      names = new Map()
+      index.set(symbol.sectionIndex, names)
+    }
     const other = names.get(symbol.name)
     if (other === undefined || (other.binding === STB.LOCAL && symbol.binding !== STB.LOCAL)) {
       names.set(symbol.name, symbol)

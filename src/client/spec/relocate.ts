@@ -55,7 +55,10 @@ export function relocateFunctions(file: ObjectFile, targets: Targets): ObjectErr
       const one = targets.functions.containing(section.index, offset)
       if (one === undefined) continue
       let slots = bySlot.get(one)
-      if (slots === undefined) bySlot.set(one, (slots = new Map()))
+      if (slots === undefined) {
+        slots = new Map()
+        bySlot.set(one, slots)
+      }
       slots.set((offset - one.sectionOffset) / SLOT_BYTES, symbol)
     }
   }
