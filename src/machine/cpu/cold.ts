@@ -22,8 +22,9 @@ import {
 } from '../../wasm/index.ts'
 import { status } from './csrs.ts'
 import { emitValue } from './emit.ts'
-import { coldRows, firstCold, illegalHandler } from './handlers.ts'
 import { exitReason } from './exits.ts'
+import { coldRows, firstCold, illegalHandler } from './handlers.ts'
+import { REGISTERS } from './layout.ts'
 import type { Mmu } from './mmu.ts'
 import { accessKind, stepStatus } from './mmu.ts'
 import type { Privileged } from './privileged.ts'
@@ -57,6 +58,7 @@ export function buildCold(
   const illegal = exception(i64.const(2n), f.extra64)
   const goOn = set64('pc', i64.add(page.get, f.nextPageOffset))
   const privilege = get32('privilege')
+  const clearZero = store64.full(i32.const(REGISTERS), i64.const(0n))
 
   const amoValue = (operator: AmoOperator, bytes: 4 | 8): Code<'i64'> => {
     // Comparisons of words look at the sign- or zero-extended halves.
@@ -156,6 +158,7 @@ export function buildCold(
       old.set(privileged.csrRead.call(f.immediate32)),
       when(scratch.get, privileged.csrWrite.call(f.immediate32, newValue)),
       f.setRd(old.get),
+      clearZero,
       goOn,
       resume,
     )

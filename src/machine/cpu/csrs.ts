@@ -124,6 +124,8 @@ export const csrs: readonly CsrRow[] = [
   row(0xb02, 'minstret', 'instretOffset', ALL, ALL, 'instret'),
   ...range(29, (i) => zero(0xb03 + i, `mhpmcounter${i + 3}`)),
   ...range(29, (i) => zero(0x323 + i, `mhpmevent${i + 3}`)),
+  // No triggers: `tselect` selects none, whose type reads as 0.
+  ...['tselect', 'tdata1', 'tdata2', 'tdata3'].map((name, i) => zero(0x7a0 + i, name)),
   ...range(8, (i) => zero(0x3a0 + 2 * i, `pmpcfg${2 * i}`)),
   ...range(64, (i) => zero(0x3b0 + i, `pmpaddr${i}`)),
 ]

@@ -349,7 +349,8 @@ function buildCsrAccess(
             delegated: value.set(i64.and(value.get, get64('mideleg'))),
             time: value.set(i64.div_u(time, i64.const(BigInt(INSTRUCTIONS_PER_TICK)))),
             cycle: value.set(i64.add(time, get64('cycleOffset'))),
-            instret: value.set(i64.add(retired, get64('instretOffset'))),
+            // The reading instruction has been counted already, but is not to be seen.
+            instret: value.set(i64.add(i64.sub(retired, i64.const(1n)), get64('instretOffset'))),
           }),
         ],
         value.get,
