@@ -13,7 +13,8 @@ export function wordsOf(
   const start = bytes.byteOffset + offset
   if (isHostOrder) {
     if (start % 4 === 0) return new Uint32Array(bytes.buffer, start, length / 4)
-    return new Uint32Array(bytes.slice(offset, offset + length).buffer)
+    // Not bytes.slice: a Node Buffer's shares its bytes.
+    return new Uint32Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer)
   }
   const view = new DataView(bytes.buffer, start, length)
   const words = new Uint32Array(length / 4)

@@ -8,7 +8,7 @@
  */
 import { EFAULT } from '../../abi/index.ts'
 import { Btf, BtfError } from '../../btf/index.ts'
-import { ElfError, ElfFile, type SymbolEntry, SymbolTable } from '../../elf/index.ts'
+import { ElfError, parseElf, type SymbolEntry, SymbolTable } from '../../elf/index.ts'
 import type { KernelSymbol, Port, TaskIdentity } from '../../kernel/index.ts'
 import { type Hart, type Machine, privilege } from '../../machine/index.ts'
 import type { BreakpointHandler, StepFaultHandler, StoppedCpu } from '../../probes/index.ts'
@@ -67,7 +67,7 @@ export interface GuestImage {
 
 /** Reads a kernel's symbols and types; an error says what is wrong with the file. */
 export function readGuestImage(elf: Uint8Array): GuestImage | ElfError {
-  const file = ElfFile.parse(elf)
+  const file = parseElf(elf)
   if (file instanceof ElfError) return file
   const symbols = SymbolTable.fromElf(file)
   if (symbols instanceof ElfError) return symbols
@@ -127,12 +127,6 @@ export class EmbeddedPort implements Port {
 
   setTrapHandlers(breakpoint: BreakpointHandler | undefined, stepFault: StepFaultHandler | undefined): void {
     this.#machine.onBreakpoint(breakpoint && ((hart) => breakpoint(this.#cpus[hart.index] as StoppedHart)))
-    const { address, sizeBytes } = this.stepArea
-    this.#machine.onExceptionWithin(
-      address,
-      address + BigInt(sizeBytes),
-      stepFault && ((hart) => stepFault(this.#cpus[hart.index] as StoppedHart)),
-    )
   }
 
   readKernel(cpu: number, address: bigint, into: Uint8Array): number {
