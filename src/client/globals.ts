@@ -56,6 +56,11 @@ export class Globals {
     return this.#variables.has(name)
   }
 
+  /** Whether it lies in `.rodata`, where nothing can change it once the programs are loaded. */
+  isConstant(name: string): boolean {
+    return this.#variables.get(name)?.map.frozen === true
+  }
+
   /** The value now. Throws for a name that the object does not have. */
   get(name: string): BtfValue {
     const { variable, bytes } = this.#locate(name)

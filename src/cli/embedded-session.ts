@@ -1,0 +1,171 @@
+/** A GuestSession on the embedded machine. */
+import { ElfError } from '../elf/index.ts'
+import { createGuest, formatPanic, type Guest } from '../ports/embedded/index.ts'
+import { CliFailure } from './failure.ts'
+import type { GuestOptions, GuestSession, GuestState } from './guest-session.ts'
+import type { Host } from './host.ts'
+
+/** Guest instructions between two looks at the clock: some two milliseconds. */
+const SLICE = 400_000
+/** Guest instructions between two looks at how far the boot has come: well less than it takes to the first call. */
+const BOOT_SLICE = 10_000
+const BOOT_INSTRUCTIONS = 200_000_000
+
+const rebuild = 'npm run artefacts builds the guest of this package'
+
+/** Reads the files, makes the machine, and runs it until kernel text can be probed. */
+export function openEmbeddedSession(
+  host: Pick<Host, 'readFile' | 'artefact'>,
+  options: GuestOptions,
+): GuestSession | CliFailure {
+  const kernelPath = options.kernelPath ?? host.artefact('guest/build/kernel.elf')
+  const kernelElf = host.readFile(kernelPath)
+  if (kernelElf instanceof CliFailure) {
+    return options.kernelPath === undefined
+      ? new CliFailure(kernelElf.message, { advice: [rebuild] })
+      : kernelElf
+  }
+  const disk = host.readFile(options.diskPath ?? host.artefact('guest/build/disk.img'))
+  if (disk instanceof CliFailure && options.diskPath !== undefined) return disk
+  if (!(disk instanceof CliFailure) && disk.length % 512 !== 0) {
+    return new CliFailure(
+      `${options.diskPath}: a disk is whole sectors of 512 bytes, not ${disk.length} bytes`,
+    )
+  }
+  const made = createGuest({
+    kernelElf,
+    harts: options.harts,
+    ramBytes: options.memoryMb << 20,
+    // The guest writes into its disk: give it a copy.
+    disks: disk instanceof CliFailure ? [] : [Uint8Array.from(disk)],
+    bootargs: options.script === undefined ? '' : 'script=-',
+    ...(options.onConsole === undefined ? {} : { onConsole: options.onConsole }),
+  })
+  if (!made.ok) {
+    const { error } = made
+    const what =
+      error instanceof ElfError ? error.message : `expected ${error.expected}, found ${error.found}`
+    return new CliFailure(`${kernelPath}: this is no guest kernel: ${what}`, {
+      advice: ['--kernel takes a kernel for RISC-V 64 as an ELF file'],
+    })
+  }
+  const { guest } = made
+  if (options.script !== undefined) {
+    guest.machine.uart.receive(new TextEncoder().encode(`${options.script.trimEnd()}\nexit\n`))
+  }
+  const session = new EmbeddedSession(guest)
+  const state = session.boot()
+  if (state.kind === 'running') return session
+  session[Symbol.dispose]()
+  const details = state.kind === 'failed' ? state.report : ''
+  return new CliFailure(`${kernelPath}: the guest ended before it had booted: ${state.message}`, { details })
+}
+
+class EmbeddedSession implements GuestSession {
+  readonly syscalls
+  readonly #guest: Guest
+  readonly #client
+  #end: GuestState | undefined
+
+  constructor(guest: Guest) {
+    this.#guest = guest
+    this.#client = guest.kernel.openClient({ comm: 'anybpf' })
+    this.syscalls = this.#client
+  }
+
+  get timeNs(): number {
+    return this.#guest.timeNs
+  }
+
+  suggestFunctions(name: string): readonly string[] {
+    return this.#guest.suggestFunctions(name)
+  }
+
+  /** Runs until the kernel's text is mapped, which is before its first process makes a call. */
+  boot(): GuestState {
+    const text = this.#guest.port.symbols().find(({ isFunction }) => isFunction)
+    if (text === undefined) return { kind: 'ended', message: 'it has no symbols' }
+    const word = new Uint8Array(4)
+    for (let done = 0; done < BOOT_INSTRUCTIONS; done += BOOT_SLICE) {
+      if (this.#guest.port.readText(text.address, word) === 0) return { kind: 'running' }
+      const state = this.#run(BOOT_SLICE)
+      if (state.kind !== 'running') return state
+    }
+    return { kind: 'ended', message: `it had not mapped its kernel after ${BOOT_INSTRUCTIONS} instructions` }
+  }
+
+  runFor(wallMs: number): GuestState {
+    const end = performance.now() + wallMs
+    let state: GuestState
+    do state = this.#run(SLICE)
+    while (state.kind === 'running' && performance.now() < end)
+    return state
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
+    this.#guest[Symbol.dispose]()
+  }
+
+  #run(maxInstructions: number): GuestState {
+    if (this.#end !== undefined) return this.#end
+    const reason = this.#guest.run({ maxInstructions })
+    if (reason.kind === 'budget' || reason.kind === 'requested') return { kind: 'running' }
+    this.#end = this.#endOf(reason)
+    return this.#end
+  }
+
+  #endOf(reason: Exclude<ReturnType<Guest['run']>, { kind: 'budget' | 'requested' }>): GuestState {
+    const { panic } = this.#guest
+    if (panic !== undefined) {
+      return { kind: 'failed', message: `the guest panicked: ${panic.message}`, report: formatPanic(panic) }
+    }
+    switch (reason.kind) {
+      case 'idle':
+        return { kind: 'ended', message: 'the guest waits for input' }
+      case 'shutdown':
+        if (reason.reason === 0) return { kind: 'ended', message: `the guest did a ${reason.type}` }
+        return {
+          kind: 'failed',
+          message: `the guest did a ${reason.type} because of a failure (reason ${reason.reason})`,
+          report: '',
+        }
+      case 'fault':
+        return { kind: 'failed', message: faultMessage(reason), report: this.#registersOf(reason.hart) }
+      default: {
+        const unreachable: never = reason
+        throw new Error(`no such reason: ${JSON.stringify(unreachable)}`)
+      }
+    }
+  }
+
+  #registersOf(index: number): string {
+    const hart = this.#guest.machine.hart(index)
+    const registers = Array.from({ length: 32 }, (_, number) => ({
+      name: `x${number}`,
+      value: hart.x(number),
+    }))
+    const symbol = this.#guest.port.symbolAt(hart.pc)
+    const offset = symbol === undefined ? 0n : hart.pc - symbol.address
+    return formatPanic({
+      message: 'no handler',
+      hart: index,
+      pid: undefined,
+      comm: undefined,
+      registers,
+      backtrace: [{ address: hart.pc, symbol, offset }],
+    })
+  }
+}
+
+function faultMessage(fault: {
+  readonly hart: number
+  readonly cause: bigint
+  readonly pc: bigint
+  readonly tval: bigint
+}) {
+  return (
+    `hart ${fault.hart} of the guest met exception ${fault.cause} at pc 0x${fault.pc.toString(16)} ` +
+    `(value 0x${fault.tval.toString(16)}), which nothing handles`
+  )
+}

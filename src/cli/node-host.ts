@@ -1,0 +1,77 @@
+/** The Host of a Node process. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import picocolors from 'picocolors'
+import { CliFailure } from './failure.ts'
+import type { Host, OutputStream } from './host.ts'
+
+/** dist/cli/ and src/cli/ lie equally deep in the package. */
+const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+
+export function nodeHost(): Host {
+  const host: Host = {
+    stdout: outputStream(process.stdout),
+    stderr: outputStream(process.stderr),
+    hasColours: picocolors.isColorSupported && process.stdout.isTTY === true,
+    readFile(path) {
+      try {
+        return readFileSync(path)
+      } catch (error) {
+        return new CliFailure(`${path}: ${reasonOf(error)}`)
+      }
+    },
+    fileExists: (path) => existsSync(path) && statSync(path).isFile(),
+    artefact: (path) => join(packageRoot, path),
+    onInterrupt(handler) {
+      let count = 0
+      const listener = () => {
+        // Whoever presses it twice does not want to wait.
+        if (++count > 1) process.exit(130)
+        handler()
+      }
+      process.on('SIGINT', listener)
+      return () => void process.off('SIGINT', listener)
+    },
+    pause: () => new Promise((resolve) => setImmediate(resolve)),
+    now: () => new Date(),
+    monotonicMs: () => performance.now(),
+    async openGuest(options) {
+      const { openEmbeddedSession } = await import('./embedded-session.ts')
+      return openEmbeddedSession(host, options)
+    },
+  }
+  return host
+}
+
+export function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    version: string
+  }
+  return version
+}
+
+function outputStream(stream: NodeJS.WriteStream): OutputStream {
+  return {
+    write: (text) => void stream.write(text),
+    get columns() {
+      return stream.isTTY ? stream.columns : undefined
+    },
+    get rows() {
+      return stream.isTTY ? stream.rows : undefined
+    },
+  }
+}
+
+function reasonOf(error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return 'there is no such file'
+    case 'EISDIR':
+      return 'it is a directory'
+    case 'EACCES':
+      return 'it may not be read'
+    default:
+      return (error as Error).message
+  }
+}

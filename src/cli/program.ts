@@ -1,0 +1,297 @@
+/**
+ * The command line: what `anybpf` and its commands take.
+ *
+ * A command's module is imported when the command runs, so that none waits for another's.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { CliFailure, EXIT_OK, EXIT_USAGE } from './failure.ts'
+import type { GuestOptions } from './guest-session.ts'
+import type { Host } from './host.ts'
+
+/** Runs a command line (without `node` and the script) and returns the exit code. */
+export async function runCli(host: Host, argv: readonly string[], version: string): Promise<number> {
+  let exitCode: number = EXIT_OK
+  const finish = (result: number | CliFailure) => {
+    if (result instanceof CliFailure) host.stderr.write(result.toString())
+    exitCode = result instanceof CliFailure ? result.exitCode : result
+  }
+  const program = buildProgram(host, version, finish)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE
+  }
+  return exitCode
+}
+
+type Finish = (result: number | CliFailure) => void
+
+function buildProgram(host: Host, version: string, finish: Finish): Command {
+  const program = new Command('anybpf')
+  // Subcommands copy these settings, so they come first.
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: (text) => host.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'anybpf: ')),
+      getOutHelpWidth: () => host.stdout.columns ?? 100,
+      getErrHelpWidth: () => host.stderr.columns ?? 100,
+      getOutHasColors: () => host.hasColours,
+      getErrHasColors: () => host.hasColours,
+    })
+    .showHelpAfterError('  --help says what it takes')
+    .description('Traces a guest kernel in the embedded machine with eBPF programs.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf syscount', 'a live table of the system calls of the demo guest'],
+        ['anybpf run bpf/opensnoop.bpf.o', 'what an object of your own prints and counts'],
+        ['anybpf prog disasm bpf/hello.bpf.o', 'the instructions of an object'],
+      ]),
+    )
+
+  addSyscount(program, host, finish)
+  addRun(program, host, finish)
+
+  const prog = program.command('prog').description('look at programs')
+  addDisasm(prog, host, finish)
+  const kernel = program.command('kernel').description('look at a guest kernel')
+  addSymbols(kernel, host, finish)
+  return program
+}
+
+function addSyscount(parent: Command, host: Host, finish: Finish): void {
+  const command = parent
+    .command('syscount')
+    .description(
+      'Counts the system calls of a guest: by call, or by process. A terminal shows a live table; a pipe, or an ' +
+        'interval, one table after the other. The last table has the totals.',
+    )
+    .option('-P, --process', 'count by process')
+    .option('-L, --latency', 'show the time in calls, and sort by it')
+    .option('-x, --failures', 'count only calls that fail')
+    .option('-p, --pid <pid>', 'count only this process', positiveInteger)
+    .option('-T, --top <rows>', 'rows of a table', positiveInteger, 10)
+    .option('-i, --interval <seconds>', 'print a table every so many seconds of your time', positiveNumber)
+    .option('-d, --duration <seconds>', 'end after so many seconds of your time', positiveNumber)
+    .option('-j, --json', 'print a line of JSON for each table, with all rows')
+  addGuestOptions(command)
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf syscount', 'a live table, and the totals when the guest ends'],
+        ['anybpf syscount -P -L', 'the time that each process spends in calls'],
+        ['anybpf syscount -i 1 -T 5', 'the five most frequent calls of each second'],
+        ["anybpf syscount -j --script 'ls -l /bin | wc' | tail -n 1", 'the counts of a pipeline, as JSON'],
+        ['anybpf syscount -x --harts 4', 'failing calls on a machine with four harts'],
+      ]),
+    )
+    .action(async (options: SyscountOptions & GuestCliOptions) => {
+      const guest = guestOptions(host, options)
+      if (guest instanceof CliFailure) return finish(guest)
+      const { runSyscount } = await import('./commands/syscount.ts')
+      finish(
+        await runSyscount(host, {
+          guest,
+          showConsole: options.console === true,
+          byProcess: options.process === true,
+          withLatency: options.latency === true,
+          intervalSeconds: options.interval,
+          durationSeconds: options.duration,
+          top: options.top,
+          json: options.json === true,
+          pid: options.pid,
+          failedOnly: options.failures === true,
+        }),
+      )
+    })
+}
+
+interface SyscountOptions {
+  readonly process?: true
+  readonly latency?: true
+  readonly failures?: true
+  readonly pid?: number
+  readonly top: number
+  readonly interval?: number
+  readonly duration?: number
+  readonly json?: true
+}
+
+function addRun(parent: Command, host: Host, finish: Finish): void {
+  const command = parent
+    .command('run')
+    .description(
+      'Loads objects into the kernel of a guest and attaches their programs by the names of their sections. Shows ' +
+        'what they print and what they put into buffers, and at the end what their maps hold.',
+    )
+    .argument('<object...>', 'objects of clang, such as bpf/opensnoop.bpf.o')
+    .option('-d, --duration <seconds>', 'end after so many seconds of your time', positiveNumber)
+    .option('-s, --set <name=value>', 'set a global variable before loading', collect)
+    .option('-r, --record <map=struct>', 'the struct that the records of a buffer are', collect)
+    .option('-j, --json', 'print lines of JSON')
+    .option('--no-maps', 'leave out the maps at the end')
+  addGuestOptions(command)
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf run bpf/hello.bpf.o', 'a line for each program that the guest starts'],
+        ['anybpf run bpf/opensnoop.bpf.o --set failed_only=true', 'only opens that fail'],
+        ['anybpf run mine.bpf.o -r events=sample --no-maps', 'records are struct sample'],
+      ]),
+    )
+    .action(async (objects: readonly string[], options: RunOptions & GuestCliOptions) => {
+      const guest = guestOptions(host, options)
+      if (guest instanceof CliFailure) return finish(guest)
+      const { runObjects } = await import('./commands/run.ts')
+      finish(
+        await runObjects(host, {
+          objects,
+          guest,
+          showConsole: options.console === true,
+          durationSeconds: options.duration,
+          globals: options.set ?? [],
+          records: options.record ?? [],
+          json: options.json === true,
+          showMaps: options.maps,
+        }),
+      )
+    })
+}
+
+interface RunOptions {
+  readonly duration?: number
+  readonly set?: readonly string[]
+  readonly record?: readonly string[]
+  readonly json?: true
+  readonly maps: boolean
+}
+
+function addDisasm(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('disasm')
+    .description('Lists the instructions of the programs of an object, with the lines of C that clang noted.')
+    .argument('<object>', 'an object of clang')
+    .option('-p, --program <name>', 'only this program')
+    .option('--no-source', 'leave out the lines of C')
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf prog disasm bpf/syscount.bpf.o', 'all programs'],
+        ['anybpf prog disasm bpf/syscount.bpf.o -p syscall_entry --no-source', 'the instructions of one'],
+      ]),
+    )
+    .action(async (path: string, options: { program?: string; source: boolean }) => {
+      const { runDisasm } = await import('./commands/disasm.ts')
+      finish(runDisasm(host, { path, program: options.program, withSource: options.source }))
+    })
+}
+
+function addSymbols(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('symbols')
+    .description('Lists what a guest kernel names: address, kind (T function, D object), name, bytes.')
+    .argument('[pattern]', 'part of a name, or a whole name with * and ?')
+    .option('-f, --functions', 'only functions: what can be probed')
+    .option('-j, --json', 'print lines of JSON')
+    .addOption(kernelOption())
+    .addHelpText(
+      'after',
+      examples([
+        ["anybpf kernel symbols -f 'sys_*'", 'the functions behind the system calls'],
+        ['anybpf kernel symbols pipe', 'everything with pipe in its name'],
+      ]),
+    )
+    .action(
+      async (pattern: string | undefined, options: { functions?: true; json?: true; kernel?: string }) => {
+        const { runSymbols } = await import('./commands/symbols.ts')
+        finish(
+          runSymbols(host, {
+            pattern,
+            kernelPath: options.kernel,
+            functionsOnly: options.functions === true,
+            json: options.json === true,
+          }),
+        )
+      },
+    )
+}
+
+interface GuestCliOptions {
+  readonly harts: number
+  readonly memory: number
+  readonly kernel?: string
+  readonly disk?: string
+  readonly script?: string
+  readonly console?: true
+}
+
+const kernelOption = () =>
+  new Option('--kernel <file>', "the guest's kernel, an ELF file (default: the demo kernel)")
+
+function addGuestOptions(command: Command): Command {
+  return command
+    .optionsGroup('Guest:')
+    .option('--harts <n>', 'harts of the machine, 1 to 8', integerIn(1, 8), 1)
+    .option('--memory <mb>', 'megabytes of memory', integerIn(4, 2048), 64)
+    .addOption(kernelOption())
+    .option('--disk <file>', 'a disk image; what the guest writes is not kept')
+    .option(
+      '--script <commands>',
+      "commands for the guest's shell, or a file with them (default: its /etc/rc)",
+    )
+    .option('--console', "show the guest's console on standard error")
+}
+
+function guestOptions(host: Host, options: GuestCliOptions): Omit<GuestOptions, 'onConsole'> | CliFailure {
+  let script = options.script
+  if (script !== undefined && host.fileExists(script)) {
+    const bytes = host.readFile(script)
+    if (bytes instanceof CliFailure) return bytes
+    script = new TextDecoder().decode(bytes)
+  }
+  return {
+    harts: options.harts,
+    memoryMb: options.memory,
+    kernelPath: options.kernel,
+    diskPath: options.disk,
+    script,
+  }
+}
+
+const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value]
+
+function positiveInteger(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It takes a whole number from 1.')
+  return value
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError('It takes a number greater than 0.')
+  }
+  return value
+}
+
+function integerIn(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < least || value > most || text.trim() === '') {
+      throw new InvalidArgumentError(`It takes a whole number from ${least} to ${most}.`)
+    }
+    return value
+  }
+}
+
+/** The lines `  command   what it does` under a heading. */
+function examples(rows: readonly (readonly [command: string, what: string])[]): string {
+  const lines = rows.map(([command, what]) => `  ${command}\n      ${what}`)
+  return `\nExamples:\n${lines.join('\n')}\n`
+}
