@@ -3,6 +3,7 @@
 #include "defs.h"
 
 __attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
+  u64 started = read_time();
   task_init();
   cpus[0].hartid = (u32)hartid;
   fdt_read(kernel_address(device_tree));
@@ -26,7 +27,8 @@ __attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
     cpus[ncpus].hartid = boot_info.hartids[i];
     if (sbi_start_hart(cpus[ncpus].hartid, physical_address(secondary_start), (u64)ncpus) == 0) ncpus++;
   }
-  printk("anybpf guest: %d %s, %lu KiB free\n", ncpus, ncpus == 1 ? "hart" : "harts", pages_free() * 4);
+  printk("anybpf guest: %d %s, %lu KiB free, %lu us to here\n", ncpus, ncpus == 1 ? "hart" : "harts",
+         pages_free() * 4, ns_from_ticks(read_time() - started) / 1000);
   idle_loop();
 }
 

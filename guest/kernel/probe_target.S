@@ -52,6 +52,10 @@ probe_target_all_forms:
     addi K, K, 0x79b
     slli K, K, 12
     ori K, K, 1
+    mv a6, s1
+    xor a6, a6, K // operands come from this snapshot: from s1 itself they could cancel out in mix
+    mix a6
+    mix a0
 
     // Upper immediates and pc-relative ones
     lui t0, 0xfffff
@@ -85,7 +89,7 @@ auipc_place:
     mix t1
     srli t1, t0, 37
     mix t1
-    srai t1, s1, 37
+    srai t1, a6, 37
     mix t1
     addiw t1, t0, 2047
     mix t1
@@ -97,49 +101,49 @@ auipc_place:
     mix t1
 
     // Register arithmetic
-    add t1, t0, s1
+    add t1, t0, a6
     mix t1
-    sub t1, t0, s1
+    sub t1, t0, a6
     mix t1
-    sll t1, t0, s1
+    sll t1, t0, a6
     mix t1
-    slt t1, t0, s1
+    slt t1, t0, a6
     mix t1
-    sltu t1, t0, s1
+    sltu t1, t0, a6
     mix t1
-    xor t1, t0, s1
+    xor t1, t0, a6
     mix t1
-    srl t1, t0, s1
+    srl t1, t0, a6
     mix t1
-    sra t1, t0, s1
+    sra t1, t0, a6
     mix t1
-    or t1, t0, s1
+    or t1, t0, a6
     mix t1
-    and t1, t0, s1
+    and t1, t0, a6
     mix t1
-    addw t1, t0, s1
+    addw t1, t0, a6
     mix t1
-    subw t1, t0, s1
+    subw t1, t0, a6
     mix t1
-    sllw t1, t0, s1
+    sllw t1, t0, a6
     mix t1
-    srlw t1, t0, s1
+    srlw t1, t0, a6
     mix t1
-    sraw t1, t0, s1
+    sraw t1, t0, a6
     mix t1
 
     // Multiplication and division, with the divisor 0 and the overflow too
-    mul t1, t0, s1
+    mul t1, t0, a6
     mix t1
-    mulh t1, t0, s1
+    mulh t1, t0, a6
     mix t1
-    mulhsu t1, s1, t0
+    mulhsu t1, a6, t0
     mix t1
-    mulhu t1, t0, s1
+    mulhu t1, t0, a6
     mix t1
-    mulw t1, t0, s1
+    mulw t1, t0, a6
     mix t1
-    ori t2, s1, 1
+    ori t2, a6, 1
     div t1, t0, t2
     mix t1
     divu t1, t0, t2
@@ -184,14 +188,14 @@ auipc_place:
     ld t1, 8(t2)
     mix t1
     lla t2, scratch
-    sd s1, 0(t2)
+    sd a6, 0(t2)
     sw t0, 4(t2)
     sh t0, 2(t2)
     sb t0, 1(t2)
     ld t1, 0(t2)
     mix t1
     sd t0, 0(sp)
-    sw s1, 4(sp)
+    sw a6, 4(sp)
     ld t1, 0(sp)
     mix t1
 
@@ -204,15 +208,15 @@ auipc_place:
     mix t1
     amoxor.d.aq t1, t0, (t2)
     mix t1
-    amoand.d.rl t1, s1, (t2)
+    amoand.d.rl t1, a6, (t2)
     mix t1
     amoor.d.aqrl t1, t4, (t2)
     mix t1
-    amomin.d t1, s1, (t2)
+    amomin.d t1, a6, (t2)
     mix t1
     amomax.d t1, t0, (t2)
     mix t1
-    amominu.d t1, s1, (t2)
+    amominu.d t1, a6, (t2)
     mix t1
     amomaxu.d t1, t4, (t2)
     mix t1
@@ -222,15 +226,15 @@ auipc_place:
     mix t1
     amoxor.w t1, t0, (t2)
     mix t1
-    amoand.w t1, s1, (t2)
+    amoand.w t1, a6, (t2)
     mix t1
     amoor.w t1, t4, (t2)
     mix t1
-    amomin.w t1, s1, (t2)
+    amomin.w t1, a6, (t2)
     mix t1
     amomax.w t1, t0, (t2)
     mix t1
-    amominu.w t1, s1, (t2)
+    amominu.w t1, a6, (t2)
     mix t1
     amomaxu.w t1, t4, (t2)
     mix t1
@@ -244,7 +248,7 @@ probe_target_reserved_d_end:
     .globl probe_target_reserved_w, probe_target_reserved_w_end
 probe_target_reserved_w:
 1:  lr.w.aq t1, (t2)
-    sc.w.rl t3, s1, (t2)
+    sc.w.rl t3, a6, (t2)
     bnez t3, 1b
 probe_target_reserved_w_end:
     mix t1
@@ -354,6 +358,7 @@ jal_link:
 
     // Compressed forms. Those with three-bit fields need x8 to x15.
     .option rvc
+    c.mv a3, s1 // a snapshot, as a6 above
     lla a4, scratch
     c.li a0, -17
     mix a0
@@ -367,7 +372,7 @@ jal_link:
     mix a0
     c.srli a0, 5
     mix a0
-    c.mv a1, s1
+    c.mv a1, a3
     c.srai a1, 9
     mix a1
     c.andi a1, -9
@@ -383,12 +388,12 @@ jal_link:
     mix a5
     c.and a5, a1
     mix a5
-    c.mv a5, s1
+    c.mv a5, a3
     c.addw a5, a0
     mix a5
     c.subw a5, a1
     mix a5
-    c.sd s1, 8(a4)
+    c.sd a3, 8(a4)
     c.sw a5, 12(a4)
     c.ld a0, 8(a4)
     mix a0
