@@ -189,9 +189,10 @@ function checkInstructions(given: ProgramToVerify): Rejection | undefined {
 /** The helper that is called exists, and this program may call it. */
 function checkHelper({ programType, gplCompatible }: ProgramToVerify, insn: Instruction) {
   if (insn.src !== CALL_SOURCE.HELPER || isLoaderMark(insn.imm)) return undefined
-  const name = `${helperName(insn.imm) ?? 'unknown'}#${insn.imm}`
+  const known = insn.imm === 0 ? 'bpf_unspec' : helperName(insn.imm)
+  const name = `${known ?? 'unknown'}#${insn.imm}`
   const refuse = (message: string) => ({ errno: EINVAL, message })
-  if (helperName(insn.imm) === undefined) return refuse(`invalid func ${name}`)
+  if (known === undefined) return refuse(`invalid func ${name}`)
   const helper = helperById(insn.imm, programType)
   if (helper === undefined) return refuse(`program of this type cannot use helper ${name}`)
   if (helper.gplOnly && !gplCompatible) {
