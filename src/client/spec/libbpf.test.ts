@@ -4,9 +4,10 @@
  * tell a kernel must agree byte for byte: maps, initial values, instructions, function and line records, BTF.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { linkProgram, ObjectError, objectName, openObject } from './index.ts'
 import type { CollectionSpec, LinkedProgram } from './types.ts'
@@ -347,6 +348,18 @@ describe.skipIf(!canCompare)(
       expect(spec.programs.length).toBeGreaterThan(0)
       expect(spec.warnings).toEqual([])
     })
+
+    const own = fileURLToPath(new URL('../../../bpf/', import.meta.url))
+    const objects = readdirSync(own).filter((name) => name.endsWith('.bpf.o'))
+    for (const name of objects) {
+      test(`the repository's ${name}`, (context) => {
+        const path = join(own, name)
+        const isPortable = open(path).functions.some((one) => one.coreRelocations.length > 0)
+        if (isPortable)
+          context.skip('libbpf would need the types of a kernel that has the ones of this object')
+        expect(compare(path).programs.length).toBeGreaterThan(0)
+      })
+    }
 
     test.skipIf(!has('bpftool'))('what bpftool gen object has linked', () => {
       const other = `${header.replace('LICENSE', 'OTHER')}
