@@ -38,13 +38,9 @@ export const illegalHandler = firstCold + coldRows.length
 
 export const stepHandler = (step: HotStep): number => firstStep + hotSteps.indexOf(step)
 
-const numbers: ReadonlyMap<string, number> = new Map([
-  ...hotRows.map(({ name }, i) => [name, i] as const),
-  ...coldRows.map(({ name }, i) => [name, firstCold + i] as const),
+const numbers: ReadonlyMap<InstructionRow, number> = new Map([
+  ...hotRows.map((row, i) => [row, i] as const),
+  ...coldRows.map((row, i) => [row, firstCold + i] as const),
 ])
 
-export function handlerOf(name: string): number {
-  const number = numbers.get(name)
-  if (number === undefined) throw new Error(`no instruction ${name}`)
-  return number
-}
+export const handlerOf = (row: InstructionRow): number => numbers.get(row) as number
