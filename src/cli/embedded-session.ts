@@ -1,15 +1,21 @@
 /** A GuestSession on the embedded machine. */
 import { ElfError } from '../elf/index.ts'
 import { createGuest, formatPanic, type Guest } from '../ports/embedded/index.ts'
-import { CliFailure } from './failure.ts'
+import { CliFailure, EXIT_USAGE } from './failure.ts'
 import type { GuestOptions, GuestSession, GuestState } from './guest-session.ts'
 import type { Host } from './host.ts'
+import { MOST_CHARACTERS, ScriptFeeder } from './script-feeder.ts'
 
 /** Guest instructions between two looks at the clock: some two milliseconds. */
 const SLICE = 400_000
 /** Guest instructions between two looks at how far the boot has come: well less than it takes to the first call. */
 const BOOT_SLICE = 10_000
 const BOOT_INSTRUCTIONS = 200_000_000
+
+const REGISTER_NAMES =
+  'zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6'.split(
+    ' ',
+  )
 
 const rebuild = 'npm run artefacts builds the guest of this package'
 
@@ -18,6 +24,13 @@ export function openEmbeddedSession(
   host: Pick<Host, 'readFile' | 'artefact'>,
   options: GuestOptions,
 ): GuestSession | CliFailure {
+  const tooLong = options.script === undefined ? undefined : ScriptFeeder.tooLong(options.script)
+  if (tooLong !== undefined) {
+    return new CliFailure(`--script: a line is ${tooLong.length} characters long`, {
+      advice: [`the guest's console takes less than ${MOST_CHARACTERS} of them; break the line`],
+      exitCode: EXIT_USAGE,
+    })
+  }
   const kernelPath = options.kernelPath ?? host.artefact('guest/build/kernel.elf')
   const kernelElf = host.readFile(kernelPath)
   if (kernelElf instanceof CliFailure) {
@@ -50,10 +63,8 @@ export function openEmbeddedSession(
     })
   }
   const { guest } = made
-  if (options.script !== undefined) {
-    guest.machine.uart.receive(new TextEncoder().encode(`${options.script.trimEnd()}\nexit\n`))
-  }
-  const session = new EmbeddedSession(guest)
+  const feeder = options.script === undefined ? undefined : new ScriptFeeder(options.script)
+  const session = new EmbeddedSession(guest, feeder)
   const state = session.boot()
   if (state.kind === 'running') return session
   session[Symbol.dispose]()
@@ -64,11 +75,13 @@ export function openEmbeddedSession(
 class EmbeddedSession implements GuestSession {
   readonly syscalls
   readonly #guest: Guest
+  readonly #script: ScriptFeeder | undefined
   readonly #client
   #end: GuestState | undefined
 
-  constructor(guest: Guest) {
+  constructor(guest: Guest, script: ScriptFeeder | undefined) {
     this.#guest = guest
+    this.#script = script
     this.#client = guest.kernel.openClient({ comm: 'anybpf' })
     this.syscalls = this.#client
   }
@@ -111,6 +124,13 @@ class EmbeddedSession implements GuestSession {
     if (this.#end !== undefined) return this.#end
     const reason = this.#guest.run({ maxInstructions })
     if (reason.kind === 'budget' || reason.kind === 'requested') return { kind: 'running' }
+    if (reason.kind === 'idle') {
+      const input = this.#script?.next()
+      if (input !== undefined) {
+        this.#guest.machine.uart.receive(input)
+        return { kind: 'running' }
+      }
+    }
     this.#end = this.#endOf(reason)
     return this.#end
   }
@@ -118,7 +138,10 @@ class EmbeddedSession implements GuestSession {
   #endOf(reason: Exclude<ReturnType<Guest['run']>, { kind: 'budget' | 'requested' }>): GuestState {
     const { panic } = this.#guest
     if (panic !== undefined) {
-      return { kind: 'failed', message: `the guest panicked: ${panic.message}`, report: formatPanic(panic) }
+      // A kernel that panics on its own account, not in a trap, prints no registers: show those that it stopped with.
+      const registers = panic.registers.length > 0 ? panic.registers : this.#registersOf(panic.hart ?? 0)
+      const report = formatPanic({ ...panic, registers })
+      return { kind: 'failed', message: `the guest panicked: ${panic.message}`, report }
     }
     switch (reason.kind) {
       case 'idle':
@@ -131,7 +154,7 @@ class EmbeddedSession implements GuestSession {
           report: '',
         }
       case 'fault':
-        return { kind: 'failed', message: faultMessage(reason), report: this.#registersOf(reason.hart) }
+        return { kind: 'failed', message: faultMessage(reason), report: this.#faultReport(reason.hart) }
       default: {
         const unreachable: never = reason
         throw new Error(`no such reason: ${JSON.stringify(unreachable)}`)
@@ -139,21 +162,23 @@ class EmbeddedSession implements GuestSession {
     }
   }
 
-  #registersOf(index: number): string {
+  /** As the ABI names them, `pc` first. */
+  #registersOf(index: number): { readonly name: string; readonly value: bigint }[] {
     const hart = this.#guest.machine.hart(index)
-    const registers = Array.from({ length: 32 }, (_, number) => ({
-      name: `x${number}`,
-      value: hart.x(number),
-    }))
-    const symbol = this.#guest.port.symbolAt(hart.pc)
-    const offset = symbol === undefined ? 0n : hart.pc - symbol.address
+    const general = REGISTER_NAMES.map((name, number) => ({ name, value: hart.x(number) }))
+    return [{ name: 'pc', value: hart.pc }, ...general.slice(1)]
+  }
+
+  #faultReport(index: number): string {
+    const { pc } = this.#guest.machine.hart(index)
+    const symbol = this.#guest.port.symbolAt(pc)
     return formatPanic({
-      message: 'no handler',
+      message: 'an exception that nothing handles',
       hart: index,
       pid: undefined,
       comm: undefined,
-      registers,
-      backtrace: [{ address: hart.pc, symbol, offset }],
+      registers: this.#registersOf(index),
+      backtrace: [{ address: pc, symbol, offset: symbol === undefined ? 0n : pc - symbol.address }],
     })
   }
 }

@@ -57,10 +57,13 @@ function reportOf(map: BpfMap): MapReport {
   return { name: map.name, type: typeName(map.spec.type), entries, zeros, isComplete }
 }
 
-/** Variables that programs can have changed: those of `.data` and `.bss`. */
+/**
+ * Variables that programs can have changed: those of `.data` and `.bss`. What is called `unused` is there for its
+ * type only.
+ */
 export function globalsReport(collection: Collection): readonly (readonly [name: string, value: BtfValue])[] {
   const { globals } = collection
   return globals.names
-    .filter((name) => !globals.isConstant(name))
+    .filter((name) => !globals.isConstant(name) && !name.startsWith('unused'))
     .map((name) => [name, globals.get(name)] as const)
 }

@@ -1,5 +1,5 @@
 /** `anybpf syscount`: boots a guest, counts its system calls, prints tables. */
-import { Syscount, type SyscountSnapshot, snapshotDifference } from '../../tools/index.ts'
+import { Syscount, type SyscountSnapshot, snapshotDifference, syscallNames } from '../../tools/index.ts'
 import { coloursFor } from '../colours.ts'
 import { ConsoleLines } from '../console-lines.ts'
 import { CliFailure, EXIT_OK, explain } from '../failure.ts'
@@ -22,6 +22,9 @@ export interface SyscountArguments {
   readonly pid: number | undefined
   readonly failedOnly: boolean
 }
+
+/** The demo guest's own calls (guest/include/sysno.h), past the end of Linux's table. */
+const demoGuestCalls = { 1000: 'syscall_count', 1001: 'probe_forms', 1002: 'panic' }
 
 const LIVE_INTERVAL_MS = 200
 const PIPE_INTERVAL_MS = 1000
@@ -49,6 +52,7 @@ export async function runSyscount(host: Host, options: SyscountArguments): Promi
     pid: options.pid,
     failedOnly: options.failedOnly,
     byProcess: options.byProcess,
+    names: syscallNames(demoGuestCalls),
   })
   if (!(started instanceof Syscount)) {
     return explain(started, { path, suggestFunctions: (name) => session.suggestFunctions(name) })
