@@ -78,6 +78,9 @@ export type StopReason =
 /** A breakpoint instruction at `pc`. True: handled, go on at the hart's pc. False: it is the guest's. */
 export type BreakpointHandler = (hart: Hart, pc: bigint) => boolean
 
+/** An exception, with the hart's pc on the instruction that raised it. */
+export type ExceptionHandler = (hart: Hart) => void
+
 export type CreateMachineResult =
   | { readonly ok: true; readonly machine: Machine }
   | { readonly ok: false; readonly error: LoadError }
@@ -115,6 +118,7 @@ export class Machine {
   readonly #firmware: 'sbi' | 'none'
   readonly #onConsole: ((bytes: Uint8Array) => void) | undefined
   #onBreakpoint: BreakpointHandler | undefined
+  #onException: ExceptionHandler | undefined
   #stop: StopReason | undefined
 
   // The round: see `run`.
@@ -278,6 +282,19 @@ export class Machine {
   onBreakpoint(handler: BreakpointHandler | undefined): void {
     this.#onBreakpoint = handler
     for (const hart of this.harts) hart.setWord('breakpointsLeave', handler === undefined ? 0 : 1)
+  }
+
+  /**
+   * Tells `handler` of exceptions that instructions in `sizeBytes` bytes at the virtual address `start` raise,
+   * before the guest is told; breakpoints and environment calls are not among them. The handler may move the
+   * hart's pc: that is where the guest will find that the exception happened.
+   */
+  onExceptionWithin(start: bigint, sizeBytes: number, handler: ExceptionHandler | undefined): void {
+    this.#onException = handler
+    for (const hart of this.harts) {
+      hart.setSlot('watchStart', start)
+      hart.setSlot('watchBytes', handler === undefined ? 0n : BigInt(sizeBytes))
+    }
   }
 
   /** Answers the SBI calls of a vendor's or a firmware's extension. */
@@ -531,6 +548,16 @@ export class Machine {
         hart.activate()
         hart.setSlot('cause', BREAKPOINT)
         hart.setSlot('tval', pc)
+        this.#cpu.exports.raise()
+        return
+      }
+      case exitReason.watched: {
+        const cause = hart.slot('cause')
+        const tval = hart.slot('tval')
+        this.#onException?.(hart)
+        hart.activate()
+        hart.setSlot('cause', cause)
+        hart.setSlot('tval', tval)
         this.#cpu.exports.raise()
         return
       }

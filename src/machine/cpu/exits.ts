@@ -18,6 +18,8 @@ export const exitReason = {
   attention: 15,
   /** The trap handler itself cannot be fetched: the hart would trap for ever. */
   fault: 16,
+  /** An instruction in the watched bytes has raised an exception: `cause` and `tval`, at `pc`, not delivered yet. */
+  watched: 17,
 } as const
 
 export type ExitReason = (typeof exitReason)[keyof typeof exitReason]

@@ -267,7 +267,13 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
     ),
   )
   const toPcCode = seq(pc.set(i64.add(page.get, f.immediate)), br(lookUp))
-  const trappedCode = seq(giveBack, pc.set(privileged.trap.call(here)), br(enter))
+  const trappedCode = seq(
+    giveBack,
+    pc.set(here),
+    when(i64.lt_u(i64.sub(pc.get, get64('watchStart')), get64('watchBytes')), leave(exitReason.watched)),
+    pc.set(privileged.trap.call(pc.get)),
+    br(enter),
+  )
 
   const step = seq(
     block(

@@ -77,6 +77,9 @@ const slotNames = [
   'breakpointsLeave',
   // 1: an environment call from S-mode leaves the CPU; 0: it is an exception.
   'supervisorCallsLeave',
+  // An exception of an instruction in these bytes leaves the CPU before it is delivered.
+  'watchStart',
+  'watchBytes',
 ] as const
 
 export type Slot = (typeof slotNames)[number]

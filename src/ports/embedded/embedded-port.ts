@@ -127,6 +127,11 @@ export class EmbeddedPort implements Port {
 
   setTrapHandlers(breakpoint: BreakpointHandler | undefined, stepFault: StepFaultHandler | undefined): void {
     this.#machine.onBreakpoint(breakpoint && ((hart) => breakpoint(this.#cpus[hart.index] as StoppedHart)))
+    this.#machine.onExceptionWithin(
+      this.stepArea.address,
+      this.stepArea.sizeBytes,
+      stepFault && ((hart) => stepFault(this.#cpus[hart.index] as StoppedHart)),
+    )
   }
 
   readKernel(cpu: number, address: bigint, into: Uint8Array): number {
