@@ -44,7 +44,9 @@ export function parseConformanceTest(text: string): ParsedTest {
     }
     if (section === undefined || line.trim() === '') continue
     if (section === 'asm') assembly[number] = line
-    content.set(section, [...(content.get(section) ?? []), line])
+    const lines = content.get(section)
+    if (lines === undefined) content.set(section, [line])
+    else lines.push(line)
   }
   const program = programOf(content.get('raw'), Array.from(assembly, (line) => line ?? '').join('\n'))
   if (typeof program === 'string') return { kind: 'malformed', reason: program }
