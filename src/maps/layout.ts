@@ -5,6 +5,7 @@
  *
  *     header ──data──▶ array types: value[0] | value[1] | ...       `elementSize` bytes each
  *                      hash types:  u32 bucket[mask + 1]             offset of the first element, 0: empty
+ *                      references:  u32 present[maxEntries]          1 where there is an entry
  *                      ring buffer: consumer page | producer page | data | data again
  *
  * An element of a hash table is a header, the key rounded up to 8, and one value of `valueStride` bytes for

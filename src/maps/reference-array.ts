@@ -26,39 +26,38 @@ export class ReferenceArray<Entry extends object = object> extends MapBase {
   onRelease: ((entry: Entry) => void) | undefined
   /** Lets `write` and `read` take and give descriptors; without it they answer -EBADF and -ENOTSUPP. */
   descriptors: DescriptorTable<Entry> | undefined
-  readonly #entries: (Entry | undefined)[]
+  readonly #entries = new Map<number, Entry>()
+  /** u32 for each index, 1 where there is an entry: what compiled code looks at. */
+  readonly #present: number
 
   constructor(host: MapHost, definition: MapDefinition) {
     super(host, definition, false)
-    this.#entries = new Array<Entry | undefined>(definition.maxEntries).fill(undefined)
+    this.#present = this.own(definition.maxEntries * 4)
     this.memoryBytes = this.ownedBytes
-    this.writeHeader({ cpuCount: 1, elementSize: 0, data: 0, mask: 0, seed: 0 })
+    this.writeHeader({ cpuCount: 1, elementSize: 4, data: this.#present, mask: 0, seed: 0 })
   }
 
   /** The object at `index`; undefined where there is none or the index is out of range. */
   entryAt(index: number): Entry | undefined {
-    return this.#entries[index]
+    return this.#entries.get(index)
   }
 
   /** Stores or, with undefined, deletes. 0 or -errno; on -errno the caller keeps its reference. */
   setEntry(index: number, entry: Entry | undefined, flags: bigint): number {
     if (flags !== BigInt(BPF_ANY)) return -EINVAL
     if (index >= this.definition.maxEntries) return -E2BIG
-    const old = this.#entries[index]
+    const old = this.#entries.get(index)
     if (entry === undefined && old === undefined) return -ENOENT
-    this.#entries[index] = entry
+    if (entry === undefined) this.#entries.delete(index)
+    else this.#entries.set(index, entry)
+    this.host.arena.words[(this.#present >>> 2) + index] = entry === undefined ? 0 : 1
     if (old !== undefined) this.#release(old)
     return 0
   }
 
   /** Removes every entry, as Linux does when a program array loses its last user reference. */
   clear(): void {
-    for (let index = 0; index < this.#entries.length; index++) {
-      const old = this.#entries[index]
-      if (old === undefined) continue
-      this.#entries[index] = undefined
-      this.#release(old)
-    }
+    for (const index of [...this.#entries.keys()]) this.setEntry(index, undefined, 0n)
   }
 
   /** Programs never see the entries. */
