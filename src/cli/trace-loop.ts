@@ -10,6 +10,8 @@ export interface TraceLoop {
   readonly durationSeconds: number | undefined
   /** Our milliseconds between two calls of `onInterval`. */
   readonly intervalMs: number
+  /** The same for the first call. Default: `intervalMs`. */
+  readonly firstIntervalMs?: number
   readonly onInterval: () => void
   /** Called after each slice of the guest. */
   readonly onSlice?: () => void
@@ -28,7 +30,7 @@ export async function traceGuest(host: Host, session: GuestSession, loop: TraceL
   try {
     const start = host.monotonicMs()
     const end = loop.durationSeconds === undefined ? Infinity : start + loop.durationSeconds * 1000
-    let nextInterval = start + loop.intervalMs
+    let nextInterval = start + (loop.firstIntervalMs ?? loop.intervalMs)
     for (;;) {
       const now = host.monotonicMs()
       if (isInterrupted) return { kind: 'interrupted' }

@@ -16,7 +16,10 @@ export function runSymbols(host: Host, options: SymbolsArguments): number | CliF
   const bytes = host.readFile(path)
   if (bytes instanceof CliFailure) return bytes
   const file = parseElf(bytes)
-  if (file instanceof ElfError) return new CliFailure(`${path}: ${file.message}`)
+  if (file instanceof ElfError) {
+    const message = file.code === 'not-elf' ? 'this is no ELF file' : file.message
+    return new CliFailure(`${path}: ${message}`)
+  }
   const table = SymbolTable.fromElf(file)
   if (table instanceof ElfError) return new CliFailure(`${path}: ${table.message}`)
 

@@ -26,8 +26,11 @@ export interface SyscountArguments {
 /** The demo guest's own calls (guest/include/sysno.h), past the end of Linux's table. */
 const demoGuestCalls = { 1000: 'syscall_count', 1001: 'probe_forms', 1002: 'panic' }
 
-const LIVE_INTERVAL_MS = 200
-const PIPE_INTERVAL_MS = 1000
+/** A live table is drawn often; one that is printed once a second begins early, so that there is something to see. */
+function intervalsOf(seconds: number | undefined, isLive: boolean) {
+  if (seconds !== undefined) return { intervalMs: seconds * 1000 }
+  return isLive ? { intervalMs: 200 } : { intervalMs: 1000, firstIntervalMs: 300 }
+}
 
 export async function runSyscount(host: Host, options: SyscountArguments): Promise<number | CliFailure> {
   const path = host.artefact('bpf/syscount.bpf.o')
@@ -87,12 +90,7 @@ export async function runSyscount(host: Host, options: SyscountArguments): Promi
   }
   const end = await traceGuest(host, session, {
     durationSeconds: options.durationSeconds,
-    intervalMs:
-      options.intervalSeconds === undefined
-        ? isLive
-          ? LIVE_INTERVAL_MS
-          : PIPE_INTERVAL_MS
-        : options.intervalSeconds * 1000,
+    ...intervalsOf(options.intervalSeconds, isLive),
     onInterval() {
       if (live !== undefined) live.draw(table(syscount.snapshot()))
       else if (options.json) json('interval', sinceLast())
