@@ -13,7 +13,7 @@ CC=${CC:-clang-19} LD=${LD:-ld.lld-19} OBJCOPY=${OBJCOPY:-llvm-objcopy-19} PAHOL
 
 target=(--target=riscv64-unknown-elf -march=rv64imac_zicsr_zifencei -mabi=lp64)
 common=(-ffreestanding -fno-pic -fno-common -fno-ident -ffunction-sections -fdata-sections -mno-relax
-  -fdebug-compilation-dir=. -ffile-prefix-map="$PWD=." -I include)
+  -fdebug-compilation-dir=. -I include)
 c_flags=(-std=gnu17 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-variable-declarations)
 kernel_flags=(-O2 -g -mcmodel=medany -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-builtin -I kernel)
 user_flags=(-Os -mcmodel=medany -I user/lib)
@@ -45,15 +45,15 @@ write_initfs() { # programs-directory
   local path mode file number=0 table=''
   echo '.section .initfs, "a"'
   while read -r path mode file; do
-    printf '.balign 8\ninitfs_data_%d: .incbin "%s"\ninitfs_end_%d: .byte 0\ninitfs_path_%d: .asciz "%s"\n' \
+    printf '.balign 8\n.Linitfs_data_%d: .incbin "%s"\n.Linitfs_end_%d: .byte 0\n.Linitfs_path_%d: .asciz "%s"\n' \
       "$number" "$file" "$number" "$number" "$path"
-    table+=".dword initfs_path_$number, initfs_data_$number, initfs_end_$number, $mode"$'\n'
+    table+=".dword .Linitfs_path_$number, .Linitfs_data_$number, .Linitfs_end_$number, $mode"$'\n'
     number=$((number + 1))
   done < <(list_initfs "$1")
   printf '.balign 8\n.globl initfs_entries\ninitfs_entries:\n%s.dword 0, 0, 0, 0\n' "$table"
 }
 
-# A megabyte with something to read in each kilobyte: its number, and a line of text.
+# A quarter of a megabyte with something to read in each kilobyte: its number.
 write_disk_image() {
   awk 'BEGIN {
     for (block = 0; block < 256; block++) {
@@ -86,7 +86,8 @@ build() { # output-directory, objects-directory
   "$LD" -m elf64lriscv -T "$objects/kernel.ld" --no-relax -o "$objects/kernel.full.elf" "$objects"/kernel/*.o
 
   "$PAHOLE" --btf_encode_detached="$objects/kernel.btf" "$objects/kernel.full.elf"
-  "$OBJCOPY" --strip-debug --discard-locals --add-section .BTF="$objects/kernel.btf" \
+  # The symbols that begin with $ mark code and data for disassemblers; all the others stay, static functions too.
+  "$OBJCOPY" --strip-debug --discard-locals --wildcard --strip-symbol='$*' --add-section .BTF="$objects/kernel.btf" \
     "$objects/kernel.full.elf" "$output/kernel.elf"
   write_disk_image >"$output/disk.img"
 }

@@ -22,7 +22,7 @@ __attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
   plic_init_hart();
   trap_init_hart();
   task_start_first();
-  for (int i = 0; i < boot_info.harts; i++) {
+  for (int i = 0; i < boot_info.harts && ncpus < MAX_CPUS; i++) {
     if (boot_info.hartids[i] == hartid) continue;
     cpus[ncpus].hartid = boot_info.hartids[i];
     if (sbi_start_hart(cpus[ncpus].hartid, physical_address(secondary_start), (u64)ncpus) == 0) ncpus++;

@@ -18,7 +18,7 @@ static struct {
 
 void page_allocator_init(void) {
   pages.next_fresh = ((u64)kernel_end + PAGE_SIZE - 1) & ~(u64)(PAGE_SIZE - 1);
-  pages.end = boot_info.memory_base + boot_info.memory_size + KERNEL_OFFSET;
+  pages.end = (boot_info.memory_base + boot_info.memory_size + KERNEL_OFFSET) & ~(u64)(PAGE_SIZE - 1);
   pages.total = pages.available = (pages.end - pages.next_fresh) >> PAGE_SHIFT;
 }
 

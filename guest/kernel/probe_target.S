@@ -21,16 +21,16 @@
 
     .section .rodata
     .balign 8
-table:
+.Ltable:
     .dword 0x8877665544332211, 0xf0e1d2c3b4a59687
-auipc_place_absolute:
-    .dword auipc_place
-jal_link_absolute:
-    .dword jal_link
+.Lauipc_place_absolute:
+    .dword .Lauipc_place
+.Ljal_link_absolute:
+    .dword .Ljal_link
 
     .bss
     .balign 16
-scratch:
+.Lscratch:
     .zero 64
 
     .text
@@ -60,9 +60,9 @@ probe_target_all_forms:
     // Upper immediates and pc-relative ones
     lui t0, 0xfffff
     mix t0
-auipc_place:
+.Lauipc_place:
     auipc t0, 0
-    lla t1, auipc_place_absolute
+    lla t1, .Lauipc_place_absolute
     ld t1, 0(t1)
     sub t0, t0, t1
     mix t0
@@ -172,7 +172,7 @@ auipc_place:
     mix t3
 
     // Loads and stores of each size
-    lla t2, table
+    lla t2, .Ltable
     lb t1, 7(t2)
     mix t1
     lbu t1, 7(t2)
@@ -187,7 +187,7 @@ auipc_place:
     mix t1
     ld t1, 8(t2)
     mix t1
-    lla t2, scratch
+    lla t2, .Lscratch
     sd a6, 0(t2)
     sw t0, 4(t2)
     sh t0, 2(t2)
@@ -283,9 +283,9 @@ probe_target_reserved_w_end:
 
     // Jumps: link in ra, in another register, nowhere; through a register with and without a link
     jal ra, 1f
-jal_link:
+.Ljal_link:
     j 2f
-1:  lla t1, jal_link_absolute
+1:  lla t1, .Ljal_link_absolute
     ld t1, 0(t1)
     sub t1, ra, t1
     mix t1
@@ -348,7 +348,7 @@ jal_link:
     fence.tso
     fence.i
     sfence.vma zero, zero
-    lla t0, scratch
+    lla t0, .Lscratch
     sfence.vma t0, zero
 
     // The hint encodings, and a write to x0
@@ -359,7 +359,7 @@ jal_link:
     // Compressed forms. Those with three-bit fields need x8 to x15.
     .option rvc
     c.mv a3, s1 // a snapshot, as a6 above
-    lla a4, scratch
+    lla a4, .Lscratch
     c.li a0, -17
     mix a0
     c.lui a0, 0xfffe1

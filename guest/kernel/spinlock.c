@@ -40,7 +40,11 @@ void spin_unlock(struct spinlock *lock) {
 PROBEABLE void mutex_lock(struct mutex *mutex) {
   spin_lock(&mutex->guard);
   ASSERT(mutex->owner != current_task());
-  while (mutex->owner != NULL) sleep_on(&mutex->waiters, &mutex->guard, FOREVER, UNINTERRUPTIBLE);
+  while (mutex->owner != NULL) {
+    mutex->waiting++;
+    sleep_on(&mutex->waiters, &mutex->guard, FOREVER, UNINTERRUPTIBLE);
+    mutex->waiting--;
+  }
   mutex->owner = current_task();
   spin_unlock(&mutex->guard);
 }
@@ -49,6 +53,7 @@ PROBEABLE void mutex_unlock(struct mutex *mutex) {
   spin_lock(&mutex->guard);
   ASSERT(mutex->owner == current_task());
   mutex->owner = NULL;
-  if (mutex->waiters.head != NULL) wake_all(&mutex->waiters);
+  // The queue alone would not tell: a waiter enters it under sched_lock, after it has let go of the guard.
+  if (mutex->waiting > 0) wake_all(&mutex->waiters);
   spin_unlock(&mutex->guard);
 }

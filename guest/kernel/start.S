@@ -11,6 +11,7 @@
 
     .section .text.start, "ax"
     .globl _start
+    .type _start, @function
 _start:
     mv s0, a0
     mv s1, a1
@@ -29,16 +30,19 @@ _start:
     j 1b
 2:  li s2, 0
     lla s3, kernel_main
-    j enter_upper_half
+    j .Lenter_upper_half
+
+    .size _start, . - _start
 
     .globl secondary_start
+    .type secondary_start, @function
 secondary_start:
     mv s0, a0
     mv s2, a1
     lla s3, secondary_main
 
 // s0 = hartid, s1 = device tree, s2 = index of the cpu, s3 = C function (physical)
-enter_upper_half:
+.Lenter_upper_half:
     csrw sie, zero
     lla t0, boot_page_table
     srli t0, t0, PAGE_SHIFT
@@ -71,6 +75,7 @@ enter_upper_half:
     li s0, 0
     li ra, 0
     jr s3
+    .size secondary_start, . - secondary_start
 
 // Two gigabytes, mapped where they are (for the jump) and in the upper half: devices and RAM. Replaced by vm.c.
     .section .data.boot_page_table, "aw"

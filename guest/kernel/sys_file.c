@@ -173,12 +173,11 @@ PROBEABLE long sys_pipe2(u64 fds, u64 flags) {
   return error;
 }
 
-static u8 directory_type(const struct node *node) {
-  return (u8)((node->mode & S_IFMT) >> 12); // the DT_ numbers are the file type bits
-}
+// The DT_ numbers are the bits of the file's type.
+static u8 directory_type(const struct node *node) { return (u8)((node->mode & S_IFMT) >> 12); }
 
 static long put_entry(u64 user, u64 room, const char *name, const struct node *node, u64 next_position) {
-  u8 bytes[sizeof(struct linux_dirent64) + NAME_MAX + 1 + 8];
+  u8 bytes[sizeof(struct linux_dirent64) + NAME_MAX + 1 + 8] __attribute__((aligned(8)));
   struct linux_dirent64 *entry = (struct linux_dirent64 *)bytes;
   u64 length = strlen(name) + 1;
   u64 size = (__builtin_offsetof(struct linux_dirent64, d_name) + length + 7) & ~7ul;

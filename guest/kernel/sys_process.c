@@ -1,6 +1,7 @@
 // System calls on processes: life, death, identity.
 
 #include "defs.h"
+#include "sysno.h"
 
 // The low byte of clone's flags is the signal at exit; nothing else of clone's repertoire is here, so this is fork.
 PROBEABLE long sys_clone(u64 flags, u64 stack) {
@@ -43,7 +44,7 @@ PROBEABLE long sys_execve(u64 user_path, u64 arguments, u64 environment) {
   page_free(strings.bytes);
   if (result != 0) return result;
   files_close_on_exec(task);
-  tracer_notify(task, 221, 0);
+  tracer_notify(task, SYS_execve, 0);
   return 0;
 }
 

@@ -47,6 +47,7 @@ struct wait_queue {
 struct mutex {
   struct spinlock guard;
   struct task *owner;
+  u32 waiting; // tasks in waiters, or on their way there
   struct wait_queue waiters;
 };
 

@@ -18,9 +18,9 @@
     .type trap_entry, @function
 trap_entry:
     csrrw tp, sscratch, tp
-    bnez tp, from_user
+    bnez tp, .Lfrom_user
 
-from_kernel:
+.Lfrom_kernel:
     csrrw tp, sscratch, zero
     sd sp, CPU_SAVED_SP(tp)
     addi sp, sp, -FRAME_SIZE
@@ -32,9 +32,9 @@ from_kernel:
     addi sp, sp, -FRAME_SIZE
     sd ra, FRAME_RA(sp)
     sd tp, FRAME_TP(sp)
-    j save_rest
+    j .Lsave_rest
 
-from_user:
+.Lfrom_user:
     sd sp, CPU_SAVED_SP(tp)
     ld sp, CPU_KERNEL_STACK_TOP(tp)
     addi sp, sp, -FRAME_SIZE
@@ -42,7 +42,7 @@ from_user:
     csrrw ra, sscratch, zero
     sd ra, FRAME_TP(sp)
 
-save_rest:
+.Lsave_rest:
     sd gp, 24(sp)
     sd t0, 40(sp)
     sd t1, 48(sp)
@@ -91,8 +91,11 @@ save_rest:
     li s0, 0
 1:  mv a0, sp
     call trap_handler
+    .size trap_entry, . - trap_entry
+    // Goes on into:
 
     .globl trap_return
+    .type trap_return, @function
 trap_return:
     ld t0, FRAME_STATUS(sp)
     andi t1, t0, SSTATUS_SPP
@@ -138,7 +141,7 @@ trap_return:
     ld t6, 248(sp)
     ld sp, FRAME_SP(sp)
     sret
-    .size trap_entry, . - trap_entry
+    .size trap_return, . - trap_return
 
 // The overflowed stack cannot hold a frame: report from a stack of last resort.
     .type stack_overflow, @function

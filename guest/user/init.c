@@ -18,6 +18,8 @@ static void read_script_argument(char *script, size_t size) {
   }
 }
 
+static u64 ms_of(const struct timeval *time) { return (u64)time->tv_sec * 1000 + (u64)time->tv_usec / 1000; }
+
 int main(int argc, char **argv) {
   (void)argc, (void)argv;
   char script[PATH_MAX] = "/etc/rc";
@@ -35,7 +37,10 @@ int main(int argc, char **argv) {
     if (pid < 0) break;
     if (pid == shell) shell_status = status;
   }
-  printf("init: %s ended with status %d, powering off\n", script, shell_status >> 8);
+  struct rusage usage;
+  syscall(SYS_getrusage, RUSAGE_CHILDREN, &usage);
+  printf("init: %s ended with status %d after %lu ms of user and %lu ms of system time, powering off\n", script,
+         shell_status >> 8, ms_of(&usage.ru_utime), ms_of(&usage.ru_stime));
   syscall(SYS_sync);
   syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF, 0);
   return 1;
