@@ -31,6 +31,10 @@ export type CreateGuestResult =
   | { readonly ok: true; readonly guest: Guest }
   | { readonly ok: false; readonly error: ElfError | LoadError }
 
+/** Instructions between two looks at how far the boot has come: far fewer than it takes to the first process. */
+const BOOT_SLICE = 10_000
+const BOOT_INSTRUCTIONS = 200_000_000
+
 /** Puts the kernel into a new machine, ready to run its first instruction. */
 export function createGuest(options: GuestOptions): CreateGuestResult {
   const image = readGuestImage(options.kernelElf)
@@ -82,6 +86,22 @@ export class Guest implements Disposable {
   /** Runs the guest; see `Machine.run`. */
   run(limits: { readonly maxInstructions?: number } = {}): StopReason {
     return this.machine.run(limits)
+  }
+
+  /**
+   * Runs until the kernel's text is mapped, from when on it can be probed; its first process has made no system
+   * call by then. Undefined on success, else why the guest stopped before (`budget`: after 200 million
+   * instructions).
+   */
+  boot(): StopReason | undefined {
+    const text = this.port.symbols().find(({ isFunction }) => isFunction)
+    const word = new Uint8Array(2)
+    let stopped: StopReason = { kind: 'budget' }
+    for (let done = 0; done < BOOT_INSTRUCTIONS && stopped.kind === 'budget'; done += BOOT_SLICE) {
+      if (text !== undefined && this.port.readText(text.address, word) === 0) return undefined
+      stopped = this.run({ maxInstructions: BOOT_SLICE })
+    }
+    return stopped
   }
 
   /** Virtual nanoseconds since the machine was made. */
