@@ -3,7 +3,9 @@
  *
  * Linux works in two passes, and the seams show: the first checks the format and copies what pointers point
  * to into a buffer of 512 bytes, the second prints. So a string that does not fit the buffer is cut, and
- * `%s` takes a width while `%pks` does not. `prepareFormat` is the first pass, `printFormat` the second.
+ * `%s` takes a width while `%pks` does not. `prepareFormat` is the first pass, `printFormat` the second. One seam
+ * is not copied: where text behind a `%pI4` or `%pks` no longer fits the output, Linux reads the arguments after
+ * it from the wrong place; here only the length differs then.
  *
  * Source: the behaviour of bpf_bprintf_prepare (kernel/bpf/helpers.c) and bstr_printf (lib/vsprintf.c) of
  * Linux, compared with the running kernel by format-oracle.test.ts.
@@ -18,6 +20,8 @@ const WIDEST = (1 << 23) - 1
 
 type Piece =
   | { readonly kind: 'text'; readonly bytes: Uint8Array }
+  /** What a pointer led to, printed in the first pass. */
+  | { readonly kind: 'copied'; readonly bytes: Uint8Array }
   | {
       readonly kind: 'number'
       readonly value: bigint
@@ -113,11 +117,11 @@ export function prepareFormat(
         if (!endsPointer(at(index + 1))) return -EINVAL
         const bytes = copyString(form === 'k' ? readKernel : readUser, value)
         if (bytes === undefined) return -ENOSPC
-        pieces.push({ kind: 'text', bytes })
+        pieces.push({ kind: 'copied', bytes })
       } else if (form === 'B') {
         const bytes = new TextEncoder().encode(symbolText(env, value, true))
         copied += bytes.length + 1
-        pieces.push({ kind: 'text', bytes })
+        pieces.push({ kind: 'copied', bytes })
         index++
       } else {
         const version = at(index + 2)
@@ -128,7 +132,7 @@ export function prepareFormat(
         if (readKernel(env, value, address) < 0) address.fill(0)
         const text = internetAddress(address, form === 'I')
         copied += text.length + 1
-        pieces.push({ kind: 'text', bytes: new TextEncoder().encode(text) })
+        pieces.push({ kind: 'copied', bytes: new TextEncoder().encode(text) })
       }
       // the second pass takes every letter and digit behind a pointer as part of it
       textStart = index + 1
@@ -181,6 +185,9 @@ export function printFormat(env: HelperEnvironment, pieces: readonly Piece[], in
     switch (piece.kind) {
       case 'text':
         output.put(piece.bytes)
+        break
+      case 'copied':
+        output.putCopied(piece.bytes)
         break
       case 'string':
         output.padded(piece.bytes, piece.spec)
@@ -279,6 +286,11 @@ class CutOutput {
     const room = Math.max(0, this.#into.length - this.#length)
     if (room > 0) this.#into.set(bytes.subarray(0, room), this.#length)
     this.#length += bytes.length
+  }
+
+  /** As `put`, but once the room is used up such text does not even count. */
+  putCopied(bytes: Uint8Array): void {
+    if (this.#length < this.#into.length) this.put(bytes)
   }
 
   fill(byte: number, count: number): void {
