@@ -354,6 +354,36 @@ describe('BTF by hand', () => {
     expect(ring.sizeOf(2 as BtfId)).toBeUndefined()
   })
 
+  test('types that hold the next one twice take no exponential time', () => {
+    const depth = 60
+    const structs = Array.from({ length: depth }, (_, i) => [
+      0,
+      info(BTF_KIND.STRUCT, 2),
+      8,
+      0,
+      i + 2,
+      0,
+      0,
+      i + 2,
+      0,
+    ])
+    const nest = parsed(build([...structs.flat(), ...int], strings))
+    expect(nest.alignOf(1 as BtfId)).toBe(4)
+    expect(findMember(nest, 1 as BtfId, 'none')).toBeUndefined()
+    const functions = Array.from({ length: depth }, (_, i) => [
+      0,
+      info(BTF_KIND.FUNC_PROTO, 2),
+      i + 2,
+      1,
+      i + 2,
+      1,
+      i + 2,
+    ])
+    expect(cName(parsed(build([...functions.flat(), ...int], strings)), 1 as BtfId).length).toBeLessThan(
+      100_000,
+    )
+  })
+
   const good = build([...int, ...struct], strings)
   const poke = (at: number, ...values: readonly number[]): Uint8Array => {
     const copy = good.slice()

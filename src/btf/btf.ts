@@ -31,6 +31,7 @@ export class Btf {
   readonly #tables: BtfTables
   #names: NameIndex | undefined
   readonly #decoded = new Map<number, BtfType>()
+  readonly #alignments = new Map<number, number | undefined>()
 
   private constructor(bytes: Uint8Array, tables: BtfTables, base: Btf | undefined) {
     this.bytes = bytes
@@ -181,8 +182,17 @@ export class Btf {
   }
 
   #alignOf(id: BtfId, depth: number): number | undefined {
-    if (depth > MAX_CHAIN / 2) return undefined
-    const type = this.typeById(this.resolve(id))
+    id = this.resolve(id)
+    // Known types are not walked again: structs that hold the next one twice would take exponential time.
+    if (this.#alignments.has(id)) return this.#alignments.get(id)
+    if (depth > MAX_CHAIN) return undefined
+    this.#alignments.set(id, undefined)
+    const align = this.#computeAlign(this.typeById(id), depth)
+    this.#alignments.set(id, align)
+    return align
+  }
+
+  #computeAlign(type: BtfType, depth: number): number | undefined {
     switch (type.kind) {
       case BTF_KIND.INT:
       case BTF_KIND.ENUM:

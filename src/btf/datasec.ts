@@ -96,6 +96,7 @@ class Draft {
   readonly #stringsLength: number
   readonly #newTypes: number[][] = []
   #newStrings = ''
+  readonly #named = new Set<BtfId>()
   #fakeInt: number | undefined
   #fakeVariable: number | undefined
 
@@ -145,6 +146,8 @@ class Draft {
 
   /** Parameters of a FUNC's prototype must have names. */
   nameParameters(prototypeId: BtfId): void {
+    if (this.#named.has(prototypeId)) return
+    this.#named.add(prototypeId)
     const prototype = this.#btf.typeById(prototypeId)
     if (prototype.kind !== BTF_KIND.FUNC_PROTO) return
     prototype.parameters.forEach((parameter, i) => {

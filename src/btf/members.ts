@@ -16,9 +16,6 @@ export interface MemberPlace {
   readonly type: BtfId
 }
 
-/** Anonymous structs nest a few levels deep in real types; cycles in hostile ones end here. */
-const MAX_NESTING = 32
-
 /**
  * The struct or union called `name`, by tag or by typedef; forward declarations do not count.
  */
@@ -51,7 +48,7 @@ export function findMember(btf: Btf, container: BtfId, path: string): MemberPlac
   for (const part of path.split('.')) {
     const match = /^([^[\]]+)((?:\[\d+\])*)$/.exec(part)
     if (match === null) return undefined
-    const next = memberOf(btf, place.type, match[1] as string, place.bitOffset, 0)
+    const next = memberOf(btf, place.type, match[1] as string, place.bitOffset, new Set())
     if (next === undefined) return undefined
     place = next
     for (const [, index] of (match[2] as string).matchAll(/\[(\d+)\]/g)) {
@@ -78,16 +75,18 @@ function memberOf(
   container: BtfId,
   name: string,
   baseBits: number,
-  depth: number,
+  seen: Set<BtfId>,
 ): MemberPlace | undefined {
   const type = btf.typeById(btf.resolve(container))
   if (type.kind !== BTF_KIND.STRUCT && type.kind !== BTF_KIND.UNION) return undefined
-  if (depth > MAX_NESTING) return undefined
+  // A type that held no such member holds none the next time either.
+  if (seen.has(type.id)) return undefined
+  seen.add(type.id)
   for (const member of type.members) {
     const bitOffset = baseBits + member.bitOffset
     if (member.name === name) return { ...bitsOf(btf, member, bitOffset), type: member.type }
     if (member.name === '') {
-      const inner = memberOf(btf, member.type, name, bitOffset, depth + 1)
+      const inner = memberOf(btf, member.type, name, bitOffset, seen)
       if (inner !== undefined) return inner
     }
   }

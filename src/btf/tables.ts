@@ -4,7 +4,7 @@
  * Every field of every type is a 32-bit word, so the section is one `Uint32Array`: a view where alignment and
  * byte order allow it, else a swapped copy. A first pass finds where each type starts, a second checks that every
  * name lies in the strings and every type id exists. After that a query needs no checks, and nothing has been
- * allocated per type: Linux's 5 MB of types open in a few milliseconds.
+ * allocated per type: Linux's 5.5 MB of types open in some 20 ms.
  *
  * btf_header: | magic 0xeb9f (16) | version (8) | flags (8) | hdr_len | type_off | type_len | str_off | str_len |
  * btf_type:   | name_off | info: kflag (1) 0 (2) kind (5) 0 (8) vlen (16) | size or type | more words by kind ...

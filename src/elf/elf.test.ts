@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { ElfError, type ElfFile, EM, ET, parseElf, SHF, SHT, STB, STT } from './index.ts'
+import { ElfError, type ElfFile, EM, ET, MAX_NAME_BYTES, parseElf, SHF, SHT, STB, STT } from './index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'anybpf-elf-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
@@ -290,6 +290,27 @@ test('no mutation of a file makes the reader throw', () => {
       throw new Error(`seed ${seed}: ${error}`)
     }
   }
+})
+
+test('many names in one long string cost no quadratic memory or time', () => {
+  const [count, length] = [20_000, 400_000]
+  const strings = new Uint8Array(length).fill(65)
+  strings[0] = strings[length - 1] = 0
+  const symbols = new Uint8Array(count * 24)
+  const view = new DataView(symbols.buffer)
+  for (let i = 1; i < count; i++) view.setUint32(i * 24, i * 10, true)
+  const file = opened(
+    build({
+      little: true,
+      sections: [
+        { name: '.strtab', type: SHT.STRTAB, data: strings },
+        { name: '.symtab', type: SHT.SYMTAB, data: symbols, link: 1, entry: 24 },
+      ],
+    }),
+  )
+  const all = file.symbols()
+  if (all instanceof ElfError) throw new Error(all.message)
+  expect(Math.max(...all.map((symbol) => symbol.name.length))).toBe(MAX_NAME_BYTES)
 })
 
 describe.skipIf(!hasTools)(

@@ -69,6 +69,7 @@ export class ElfFile {
   readonly segments: readonly ElfSegment[]
   #symbols: readonly ElfSymbol[] | ElfError | undefined
   #byName: Map<string, ElfSection> | undefined
+  #byTarget: Map<number, ElfSection[]> | undefined
 
   constructor(fields: Omit<ElfFile, 'section' | 'symbols' | 'relocations' | 'relocationSections'>) {
     this.bytes = fields.bytes
@@ -100,9 +101,16 @@ export class ElfFile {
 
   /** The REL and RELA sections that apply to `target`. */
   relocationSections(target: ElfSection): readonly ElfSection[] {
-    return this.sections.filter(
-      (section) => (section.type === SHT.REL || section.type === SHT.RELA) && section.info === target.index,
-    )
+    if (this.#byTarget === undefined) {
+      this.#byTarget = new Map()
+      for (const section of this.sections) {
+        if (section.type !== SHT.REL && section.type !== SHT.RELA) continue
+        const others = this.#byTarget.get(section.info)
+        if (others === undefined) this.#byTarget.set(section.info, [section])
+        else others.push(section)
+      }
+    }
+    return this.#byTarget.get(target.index) ?? []
   }
 
   /** Relocations that apply to `target`, in file order. */

@@ -64,6 +64,9 @@ interface Draft extends DeclaredMap {
   readonly spec: MapSpec & { values: { key: number; kind: 'map' | 'program'; name: string }[] }
 }
 
+/** There are thirteen members to write; this many leave room and keep hostile definitions cheap. */
+const MAX_MEMBERS = 32
+
 const badMap = (map: string, reason: string): ObjectError =>
   new ObjectError('bad-map', reason, { map, section: '.maps' })
 
@@ -128,6 +131,9 @@ function readDefinition(
     keyType: undefined,
     valueType: undefined,
     inner: undefined,
+  }
+  if (definition.members.length > MAX_MEMBERS) {
+    return badMap(name, `expected at most ${MAX_MEMBERS} members, found ${definition.members.length}`)
   }
   for (const [i, member] of definition.members.entries()) {
     const isLast = i === definition.members.length - 1

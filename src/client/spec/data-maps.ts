@@ -24,9 +24,16 @@ export interface DataMap {
 
 export function collectDataMaps(file: ObjectFile): readonly DataMap[] | ObjectError {
   const maps: DataMap[] = []
+  const names = new Set<string>()
   for (const section of file.elf.sections) {
     const kind = dataKind(section)
     if (kind === undefined) continue
+    if (names.has(section.name)) {
+      return new ObjectError('bad-section', 'expected one section of this name, found two', {
+        section: section.name,
+      })
+    }
+    names.add(section.name)
     if (section.size > MAX_VALUE_BYTES) {
       const reason = `expected at most ${MAX_VALUE_BYTES} bytes of data, found ${section.size}`
       return new ObjectError('bad-section', reason, { section: section.name })

@@ -50,6 +50,9 @@ export function openObject(bytes: Uint8Array, options: OpenObjectOptions = {}): 
   const { functions, programs } = finishFunctions(table)
   const maps = [...declaredMaps, ...dataMaps].map((map) => map.spec)
   if (externs.kconfigSize > 0) maps.push(kconfigMap(file, externs.kconfigSize))
+  const twice = firstDouble(maps.map((map) => map.name))
+  if (twice !== undefined)
+    return new ObjectError('bad-map', 'expected one map of this name, found two', { map: twice })
   if (programs.length === 0 && maps.length === 0) return nothingToLoad(table)
   return {
     name: file.name,
@@ -73,6 +76,15 @@ export function objectName(path: string): string {
   const base = path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
   const dot = base.indexOf('.')
   return dot < 0 ? base : base.slice(0, dot)
+}
+
+function firstDouble(names: readonly string[]): string | undefined {
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (seen.has(name)) return name
+    seen.add(name)
+  }
+  return undefined
 }
 
 function nothingToLoad(table: FunctionTable): ObjectError {
