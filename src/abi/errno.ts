@@ -38,6 +38,7 @@ export const ELOOP = 40
 export const EILSEQ = 84
 export const EMSGSIZE = 90
 export const EPROTO = 71
+export const EBADFD = 77
 export const EOPNOTSUPP = 95
 export const EADDRNOTAVAIL = 99
 export const ENOTSUPP = 524
@@ -78,6 +79,7 @@ const names: Readonly<Record<number, string>> = {
   [EILSEQ]: 'EILSEQ',
   [EMSGSIZE]: 'EMSGSIZE',
   [EPROTO]: 'EPROTO',
+  [EBADFD]: 'EBADFD',
   [EOPNOTSUPP]: 'EOPNOTSUPP',
   [EADDRNOTAVAIL]: 'EADDRNOTAVAIL',
   [ENOTSUPP]: 'ENOTSUPP',

@@ -1,3 +1,4 @@
+import { Btf, type BtfError } from '../btf/index.ts'
 import { OpenFile } from './open-file.ts'
 import { Counted } from './reference.ts'
 
@@ -7,6 +8,7 @@ export class BtfObject extends Counted {
   readonly bytes: Uint8Array
   /** `vmlinux`, or empty for what user space loaded. */
   readonly name: string
+  #types: Btf | BtfError | undefined
   readonly #onEnd: (object: BtfObject) => void
 
   constructor(id: number, bytes: Uint8Array, name: string, onEnd: (object: BtfObject) => void) {
@@ -19,6 +21,12 @@ export class BtfObject extends Counted {
 
   get isKernel(): boolean {
     return this.name !== ''
+  }
+
+  /** The bytes as types; undefined where they are none. */
+  get types(): Btf | undefined {
+    this.#types ??= Btf.parse(this.bytes)
+    return this.#types instanceof Btf ? this.#types : undefined
   }
 
   protected end(): void {

@@ -7,7 +7,7 @@ import { openFile } from './files.ts'
 import { perfEventOpen } from './perf-event-open.ts'
 import { KernelProcess } from './process.ts'
 import { poll } from './syscall-table.ts'
-import type { Client } from './types.ts'
+import type { Client, ClientOptions } from './types.ts'
 
 const SYS = { ioctl: 29, read: 63, munmap: 215, mmap: 222 } as const
 
@@ -15,8 +15,8 @@ export class InProcessClient implements Client {
   readonly memory = new ClientMemory()
   readonly #process: KernelProcess
 
-  constructor(core: KernelCore, options: { readonly pid?: number; readonly comm?: string }) {
-    this.#process = new KernelProcess(core, { comm: 'client', ...options, memory: this.memory, firstFd: 3 })
+  constructor(core: KernelCore, options: ClientOptions) {
+    this.#process = new KernelProcess(core, { comm: 'client', firstFd: 3, ...options, memory: this.memory })
   }
 
   bpf(cmd: number, attr: UserPointer, sizeBytes: number): number {

@@ -4,6 +4,7 @@ import type { Port } from './port.ts'
 import { KernelProcess } from './process.ts'
 import type {
   Client,
+  ClientOptions,
   Kernel,
   KernelOptions,
   KernelStats,
@@ -30,7 +31,7 @@ class KernelInstance implements Kernel {
     return new KernelProcess(this.#core, options)
   }
 
-  openClient(options: { readonly pid?: number; readonly comm?: string } = {}): Client {
+  openClient(options: ClientOptions = {}): Client {
     return new InProcessClient(this.#core, options)
   }
 

@@ -129,9 +129,10 @@ export class MapFile extends OpenFile {
     const { object } = this
     const { map } = object
     if (!(map instanceof RingBuffer) && !(map instanceof ArrayMap)) return -ENOTSUPP
-    if (!request.shared) return -EINVAL
+    if (request.writable && !this.mayWrite) return -EACCES
+    // A shared mapping of a read-only file is a private one to Linux, and maps have no private mappings.
+    if (!request.shared || !this.mayWrite) return -EINVAL
     if (request.writable) {
-      if (!this.mayWrite) return -EACCES
       if (object.frozen) return -EPERM
       if ((map.definition.flags & BPF_F_RDONLY_PROG) !== 0) return -EACCES
     }

@@ -15,6 +15,8 @@ export interface ProgramTypeRow {
   readonly expectedAttachTypes?: readonly number[]
   /** `attach_type` values that BPF_LINK_CREATE takes of it. */
   readonly linkAttachTypes: readonly number[]
+  /** Whether BPF_F_SLEEPABLE must be given, or may; default: it must not. */
+  readonly sleeps?: 'may' | 'always'
   /** How BPF_PROG_TEST_RUN runs it: with words as arguments, with a context of its own. */
   readonly testRun?: 'arguments' | 'context'
 }
@@ -24,7 +26,7 @@ const A = BPF_ATTACH_TYPE
 
 export const programTypes: readonly ProgramTypeRow[] = [
   { type: T.BPF_PROG_TYPE_SOCKET_FILTER, name: 'socket_filter', linkAttachTypes: [] },
-  { type: T.BPF_PROG_TYPE_KPROBE, name: 'kprobe', linkAttachTypes: [A.BPF_PERF_EVENT] },
+  { type: T.BPF_PROG_TYPE_KPROBE, name: 'kprobe', linkAttachTypes: [A.BPF_PERF_EVENT], sleeps: 'may' },
   { type: T.BPF_PROG_TYPE_TRACEPOINT, name: 'tracepoint', linkAttachTypes: [A.BPF_PERF_EVENT] },
   { type: T.BPF_PROG_TYPE_PERF_EVENT, name: 'perf_event', linkAttachTypes: [A.BPF_PERF_EVENT] },
   { type: T.BPF_PROG_TYPE_RAW_TRACEPOINT, name: 'raw_tracepoint', linkAttachTypes: [], testRun: 'arguments' },
@@ -33,6 +35,7 @@ export const programTypes: readonly ProgramTypeRow[] = [
     name: 'syscall',
     expectedAttachTypes: [0],
     linkAttachTypes: [],
+    sleeps: 'always',
     testRun: 'context',
   },
 ]

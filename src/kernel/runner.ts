@@ -4,7 +4,7 @@
  * Rules:
  * - While a program runs on a CPU, a tracing program that would run there because of it does not: it is counted
  *   as a recursion miss, as Linux does.
- * - A run-time error is counted at the program, kept, and reported; its result is 0.
+ * - A run-time error is counted at the program, kept, and reported.
  */
 import type { HelperTask } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
@@ -84,8 +84,8 @@ export class ProgramRunner {
     }
   }
 
-  /** r0, or 0 after a run-time error. */
-  run(program: ProgramObject, invocation: Invocation): bigint {
+  /** r0, or undefined after a run-time error. */
+  run(program: ProgramObject, invocation: Invocation): bigint | undefined {
     const { grace, profilingClockNs } = this.#host
     const start = this.measuring > 0 ? profilingClockNs() : 0n
     // The program may be unloaded by what it sets off.
@@ -95,7 +95,7 @@ export class ProgramRunner {
       const outcome = program.executable.run(new Environment(this.#host, invocation))
       if (outcome.ok) return outcome.value
       this.#reportFault(program, outcome.pc, outcome.message)
-      return 0n
+      return undefined
     } finally {
       grace.leave()
       if (this.measuring > 0) {

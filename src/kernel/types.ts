@@ -84,6 +84,13 @@ export interface KernelStats {
   readonly arenaBytesInUse: number
 }
 
+export interface ClientOptions {
+  readonly pid?: number
+  readonly comm?: string
+  /** Default 3. */
+  readonly firstFd?: number
+}
+
 /** A client in this process: the system calls, and memory that `mmap` aliases with the kernel's. */
 export interface Client extends Syscalls, Disposable {}
 
@@ -109,7 +116,7 @@ export interface KernelOptions {
 export interface Kernel extends Disposable {
   readonly port: Port
   createProcess(options: ProcessOptions): Process
-  openClient(options?: { readonly pid?: number; readonly comm?: string }): Client
+  openClient(options?: ClientOptions): Client
   stats(): KernelStats
   /** The last run-time errors, newest last; at most 64 are kept. */
   faults(): readonly ProgramFault[]

@@ -25,6 +25,11 @@ export function btfOf(process: KernelProcess, fd: number): BtfObject | number {
   return file instanceof BtfFile ? file.object : -EINVAL
 }
 
+/** There are no tokens: why the descriptor of one is refused. */
+export function tokenError(process: KernelProcess, fd: number): number {
+  return process.file(fd | 0) === undefined ? -EBADF : -EINVAL
+}
+
 export function linkOf(process: KernelProcess, fd: number): LinkObject | number {
   const file = process.file(fd | 0)
   if (file === undefined) return -EBADF

@@ -41,6 +41,7 @@ function row(name: keyof typeof BPF_CMD, usedBytes: number, run: BpfCommand): Bp
 const KEY_ONLY = abi.mapElemAttr.offsets.value
 const ID_ONLY = abi.getIdAttr.offsets.next_id
 const NEXT_ID = abi.getIdAttr.offsets.open_flags
+const WITH_OPEN_FLAGS = abi.getIdAttr.offsets.fd_by_id_token_fd
 const FD_BY_ID = abi.getIdAttr.endOfLastMember
 /** `link_create.uprobe_multi.pid`, the last of the union's members. */
 const LINK_CREATE_BYTES = 60
@@ -65,7 +66,7 @@ export const bpfCommands: readonly BpfCommandRow[] = [
   row('BPF_BTF_GET_NEXT_ID', NEXT_ID, ids.nextBtf),
   row('BPF_LINK_GET_NEXT_ID', NEXT_ID, ids.nextLink),
   row('BPF_PROG_GET_FD_BY_ID', ID_ONLY, ids.programById),
-  row('BPF_MAP_GET_FD_BY_ID', FD_BY_ID, ids.mapById),
+  row('BPF_MAP_GET_FD_BY_ID', WITH_OPEN_FLAGS, ids.mapById),
   row('BPF_BTF_GET_FD_BY_ID', FD_BY_ID, ids.btfById),
   row('BPF_LINK_GET_FD_BY_ID', ID_ONLY, ids.linkById),
   row('BPF_PROG_BIND_MAP', abi.progBindMapAttr.endOfLastMember, bindMap),

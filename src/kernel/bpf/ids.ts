@@ -3,7 +3,6 @@ import {
   BPF_F_RDONLY,
   BPF_F_TOKEN_FD,
   BPF_F_WRONLY,
-  EBADF,
   EFAULT,
   EINVAL,
   ENOENT,
@@ -16,6 +15,7 @@ import { MapFile } from '../map-object.ts'
 import { ProgramFile } from '../program-object.ts'
 import { writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
+import { tokenError } from './descriptors.ts'
 
 const INT_MAX = 0x7fff_ffff
 const NEXT_ID = BigInt(getIdAttr.offsets.next_id)
@@ -40,9 +40,8 @@ export function programById({ core, process, attr }: BpfCall): number {
 
 export function mapById({ core, process, attr: bytes }: BpfCall): number {
   const attr = getIdAttr.read(bytes)
-  if ((attr.open_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_TOKEN_FD)) !== 0) return -EINVAL
+  if ((attr.open_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY)) !== 0) return -EINVAL
   if ((attr.open_flags & BPF_F_RDONLY) !== 0 && (attr.open_flags & BPF_F_WRONLY) !== 0) return -EINVAL
-  if ((attr.open_flags & BPF_F_TOKEN_FD) !== 0) return -EBADF
   const object = core.maps.get(attr.id)
   return object === undefined ? -ENOENT : process.install(new MapFile(object, attr.open_flags), true)
 }
@@ -50,7 +49,7 @@ export function mapById({ core, process, attr: bytes }: BpfCall): number {
 export function btfById({ core, process, attr: bytes }: BpfCall): number {
   const attr = getIdAttr.read(bytes)
   if ((attr.open_flags & ~BPF_F_TOKEN_FD) !== 0) return -EINVAL
-  if ((attr.open_flags & BPF_F_TOKEN_FD) !== 0) return -EBADF
+  if (attr.open_flags !== 0) return tokenError(process, attr.fd_by_id_token_fd)
   const object = core.btfs.get(attr.id)
   return object === undefined ? -ENOENT : process.install(new BtfFile(object), true)
 }

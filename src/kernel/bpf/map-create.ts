@@ -4,17 +4,19 @@ import {
   BPF_F_RDONLY,
   BPF_F_TOKEN_FD,
   BPF_F_WRONLY,
+  BPF_MAP_TYPE,
   EACCES,
-  EBADF,
   EINVAL,
   mapCreateAttr,
   type StructValue,
 } from '../../abi/index.ts'
+import { BTF_KIND } from '../../btf/index.ts'
+import type { BtfObject } from '../btf-object.ts'
 import { MapFile, type MapTypes } from '../map-object.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
 import type { BpfCall } from './call.ts'
-import { btfOf } from './descriptors.ts'
+import { btfOf, tokenError } from './descriptors.ts'
 import { connectReferences } from './reference-arrays.ts'
 
 type Attr = StructValue<typeof mapCreateAttr>
@@ -23,7 +25,7 @@ const NO_NUMA_NODE = 0xffff_ffff
 
 export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   const attr = mapCreateAttr.read(bytes)
-  const refusal = checkAttr(attr)
+  const refusal = checkAttr(process, attr)
   if (refusal !== 0) return refusal
   const name = objectName(bytes, mapCreateAttr.offsets.map_name)
   const definition = {
@@ -52,8 +54,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   return fd
 }
 
-function checkAttr(attr: Attr): number {
-  if ((attr.map_flags & BPF_F_TOKEN_FD) !== 0) return -EBADF
+function checkAttr(process: KernelProcess, attr: Attr): number {
   if (attr.btf_vmlinux_value_type_id !== 0) return -EINVAL
   if (attr.btf_key_type_id !== 0 && attr.btf_value_type_id === 0) return -EINVAL
   if (attr.map_extra !== 0n) return -EINVAL
@@ -64,7 +65,7 @@ function checkAttr(attr: Attr): number {
   if (attr.map_ifindex !== 0) return -EINVAL
   // Maps for one signed program only are a later Linux's.
   if (attr.excl_prog_hash !== 0n || attr.excl_prog_hash_size !== 0) return -EINVAL
-  return 0
+  return (attr.map_flags & BPF_F_TOKEN_FD) === 0 ? 0 : tokenError(process, attr.map_token_fd)
 }
 
 function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | number {
@@ -72,5 +73,30 @@ function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | num
   const object = btfOf(process, attr.btf_fd)
   if (typeof object === 'number') return object
   if (object.isKernel) return -EACCES
+  if (!typesFit(object, attr)) return -EINVAL
   return { object, keyType: attr.btf_key_type_id, valueType: attr.btf_value_type_id }
+}
+
+const KEYLESS_ENTRIES = 1
+
+/**
+ * Key and value are as large as their types. Only the one value of an array that holds global data needs no key type.
+ *
+ * Source: map_check_btf() of kernel/bpf/syscall.c, array_map_check_btf() of kernel/bpf/arraymap.c of Linux.
+ */
+function typesFit(object: BtfObject, attr: Attr): boolean {
+  const isArray = attr.map_type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY
+  const types = object.types
+  const value = types?.id(attr.btf_value_type_id)
+  if (types === undefined || value === undefined) return false
+  if (types.sizeOf(value) !== attr.value_size) return false
+  if (attr.btf_key_type_id === 0) {
+    return (
+      isArray &&
+      attr.max_entries === KEYLESS_ENTRIES &&
+      types.kindOf(types.resolve(value)) === BTF_KIND.DATASEC
+    )
+  }
+  const key = types.id(attr.btf_key_type_id)
+  return key !== undefined && types.sizeOf(key) === attr.key_size
 }

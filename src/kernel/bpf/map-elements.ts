@@ -100,8 +100,8 @@ export function freeze({ process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, mapFreezeAttr.read(bytes).map_fd)
   if (typeof file === 'number') return file
   const { object } = file
-  if (!file.mayWriteElements && !object.frozen) return -EPERM
-  if (object.frozen || object.writableMappings > 0) return -EBUSY
+  if (!file.mayWriteElements) return -EPERM
+  if (object.writableMappings > 0) return -EBUSY
   object.frozen = true
   return 0
 }

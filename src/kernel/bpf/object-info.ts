@@ -15,7 +15,7 @@ import {
   bpfMapInfo,
   bpfProgInfo,
   E2BIG,
-  EBADF,
+  EBADFD,
   EFAULT,
   EINVAL,
   ENOSPC,
@@ -42,7 +42,7 @@ type Describe = (memory: UserAccess, given: Uint8Array) => Uint8Array | number
 export function objectInfo({ process, attr: bytes, pointer }: BpfCall): number {
   const attr = objGetInfoAttr.read(bytes)
   const file = process.file(attr.bpf_fd | 0)
-  if (file === undefined) return -EBADF
+  if (file === undefined) return -EBADFD
   if (file instanceof ProgramFile) {
     return copyOut(process.memory, attr, pointer, bpfProgInfo.size, (memory, given) =>
       describeProgram(memory, given, file.object),

@@ -9,7 +9,6 @@ import {
   BPF_MAXINSNS,
   BPF_PROG_TYPE,
   E2BIG,
-  EBADF,
   EFAULT,
   EINVAL,
   progLoadAttr,
@@ -29,7 +28,7 @@ import { programTag } from '../program-tag.ts'
 import { type ProgramTypeRow, programType } from '../program-types.ts'
 import { readBytes, writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
-import { btfOf, programOf } from './descriptors.ts'
+import { btfOf, programOf, tokenError } from './descriptors.ts'
 import { isValidLogRequest, type LogRequest, writeLog } from './log.ts'
 import { ProgramReferences } from './program-references.ts'
 
@@ -43,6 +42,7 @@ const TRUE_SIZE = progLoadAttr.offsets.log_true_size
 const FUNC_INFO_BYTES = 8
 const LINE_INFO_BYTES = 16
 const LARGEST_RECORD = 252
+const SLEEP_MESSAGE = 'Programs of this type sleep always or never'
 
 /** What the attribute points to, copied in. */
 interface Copied {
@@ -77,7 +77,7 @@ export function loadProgram(call: BpfCall): number {
 
 function copyIn({ process, attr: bytes }: BpfCall, attr: Attr): Copied | number {
   if ((attr.prog_flags & ~KNOWN_FLAGS) !== 0) return -EINVAL
-  if ((attr.prog_flags & BPF_F_TOKEN_FD) !== 0) return -EBADF
+  if ((attr.prog_flags & BPF_F_TOKEN_FD) !== 0) return tokenError(process, attr.prog_token_fd)
   if (attr.insn_cnt === 0 || attr.insn_cnt > BPF_MAXINSNS) return -E2BIG
   const error = checkAttach(process, attr)
   if (error !== 0) return error
@@ -130,7 +130,7 @@ interface CopiedTypes {
 /** The program's types and what they say of its functions and lines. Source: check_btf_info(). */
 function copyTypes(process: KernelProcess, attr: Attr): CopiedTypes | number {
   const nothing = new Uint8Array(0)
-  if (attr.func_info_cnt === 0 && attr.line_info_cnt === 0 && attr.prog_btf_fd === 0) {
+  if (attr.func_info_cnt === 0 && attr.line_info_cnt === 0) {
     return { btf: undefined, funcInfo: nothing, lineInfo: nothing }
   }
   const btf = btfOf(process, attr.prog_btf_fd)
@@ -196,6 +196,7 @@ function verify(
     mapAt: (index) => references.propertiesAt(index),
   })
   if (!verdict.accepted) return verdict
+  if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
   const index = program.findIndex(
     (insn) =>
       insn.opcode === OPCODE.CALL &&
@@ -212,6 +213,13 @@ function verify(
     if (!map.admits({ type })) return reject(EINVAL, undefined, '')
   }
   return verdict
+}
+
+/** Source: check_attach_btf_id() of kernel/bpf/verifier.c of Linux. */
+function maySleepAs({ prog_type, prog_flags }: Attr): boolean {
+  const sleeps = (prog_flags & BPF_F_SLEEPABLE) !== 0
+  const rule = programType(prog_type)?.sleeps ?? 'never'
+  return rule === 'may' || sleeps === (rule === 'always')
 }
 
 function finish(

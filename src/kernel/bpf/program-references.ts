@@ -1,7 +1,15 @@
 /**
  * The maps that a program's 64-bit immediates name, by descriptor or by index into `fd_array`, each looked up once.
  */
-import { BPF_MAP_TYPE, EBADF, EFAULT, EINVAL, type progLoadAttr, type StructValue } from '../../abi/index.ts'
+import {
+  BPF_MAP_TYPE,
+  EBADF,
+  EFAULT,
+  EINVAL,
+  EPROTO,
+  type progLoadAttr,
+  type StructValue,
+} from '../../abi/index.ts'
 import { isWide, type Program, WIDE_SOURCE, wideInstruction } from '../../isa/index.ts'
 import { ArrayMap } from '../../maps/index.ts'
 import type { MapProperties } from '../../verifier/index.ts'
@@ -38,7 +46,7 @@ export class ProgramReferences {
       if (namesMapByFd(insn.src)) this.#resolve(process, index, insn.imm)
       else if (namesMapByIndex(insn.src)) {
         const entry = readBytes(process.memory, attr.fd_array + BigInt((insn.imm >>> 0) * FD_BYTES), FD_BYTES)
-        if (attr.fd_array === 0n) this.#mapBySlot.set(index, -EINVAL)
+        if (attr.fd_array === 0n) this.#mapBySlot.set(index, -EPROTO)
         else if (entry === undefined) this.#mapBySlot.set(index, -EFAULT)
         else this.#resolve(process, index, new DataView(entry.buffer).getInt32(0, true))
       }

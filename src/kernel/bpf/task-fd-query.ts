@@ -24,7 +24,9 @@ export function taskFdQuery({ core, process, attr: bytes, pointer }: BpfCall): n
   const attr = taskFdQueryAttr.read(bytes)
   if (attr.flags !== 0) return -EINVAL
   const owner =
-    attr.pid === process.pid ? process : [...core.processes].find((other) => other.pid === attr.pid)
+    attr.pid !== 0 && attr.pid === process.pid
+      ? process
+      : [...core.processes].find((other) => other.pid === attr.pid && attr.pid !== 0)
   if (owner === undefined) return -ENOENT
   const file = owner.file(attr.fd | 0)
   if (file === undefined) return -EBADF

@@ -48,7 +48,7 @@ function runWithArguments(call: BpfCall, attr: Attr, program: ProgramObject): nu
   if (unused || attr.duration !== 0 || attr.repeat !== 0 || attr.batch_size !== 0) return -EINVAL
   if (attr.ctx_size_in > LARGEST_ARGUMENTS) return -EINVAL
   const isOnCpu = (attr.flags & BPF_F_TEST_RUN_ON_CPU) !== 0
-  if (attr.flags & ~BPF_F_TEST_RUN_ON_CPU || (!isOnCpu && attr.cpu !== 0)) return -EINVAL
+  if (!isOnCpu && attr.cpu !== 0) return -EINVAL
   if (attr.cpu >= call.core.cpuCount) return -ENXIO
   return run(call, attr, program, LARGEST_ARGUMENTS, 'read', attr.cpu)
 }
@@ -75,9 +75,11 @@ function run(
   const offset = core.arena.allocate(contextBytes, { access })
   if (offset === undefined) return -ENOMEM
   core.arena.bytes.set(given, offset)
+  // What a verifier would have refused at load time ends the run.
   const result = core.runner.run(program, { cpu, context: core.arena.address(offset) })
   const after = core.arena.bytes.slice(offset, offset + given.length)
   core.arena.free(offset)
+  if (result === undefined) return -EFAULT
   if (access === 'write' && !process.memory.write(attr.ctx_in, after)) return -EFAULT
   return writeU32(process.memory, pointer + RETVAL, Number(BigInt.asUintN(32, result))) ? 0 : -EFAULT
 }

@@ -1,0 +1,48 @@
+/**
+ * Malformed and borderline system calls, made of this kernel and of the Linux that the tests run on: every answer
+ * must be the same, errno by errno.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createKernel } from './kernel.ts'
+import { mapCases } from './testing/oracle-map-cases.ts'
+import { perfCases } from './testing/oracle-perf-cases.ts'
+import { programCases } from './testing/oracle-program-cases.ts'
+import { TinyPort } from './testing/tiny-port.ts'
+
+const cases = [...mapCases(), ...programCases(), ...perfCases()]
+
+const missing = [
+  ...(process.platform === 'linux' && process.getuid?.() === 0 ? [] : ['needs root on Linux']),
+  ...(existsSync('/usr/bin/gcc') ? [] : ['gcc is not installed']),
+  ...(existsSync('/sys/kernel/btf/vmlinux') ? [] : ['the running kernel has no BPF with BTF']),
+].join(', ')
+
+describe.skipIf(missing !== '')(`as Linux answers${missing && ` (skipped: ${missing})`}`, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'anybpf-oracle-'))
+  const answers = new Map<string, string[]>()
+
+  beforeAll(() => {
+    const driver = join(directory, 'driver')
+    const source = join(import.meta.dirname, 'testing', 'linux-driver.c')
+    execFileSync('gcc', ['-O1', '-w', '-o', driver, source])
+    const input = cases.map(({ script }) => script.toText()).join('')
+    const run = spawnSync(driver, { input, encoding: 'utf8', maxBuffer: 1 << 24 })
+    if (run.status !== 0) throw new Error(`the driver ended with ${run.status}: ${run.stderr}`)
+    const lines = run.stdout.split('\n')
+    for (const { name, script } of cases) answers.set(name, lines.splice(0, script.answers))
+  })
+
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  test.each(cases.map(({ name, script }) => [name, script] as const))('%s', (name, script) => {
+    using kernel = createKernel({ port: new TinyPort({ cpuCount: 2 }) })
+    using client = kernel.openClient({ firstFd: 0 })
+    // As the driver's standard descriptors: open, and of no kind that any call wants.
+    for (const _ of [0, 1, 2]) client.open('/sys/devices/system/cpu/possible', 0)
+    expect(script.run(client)).toEqual(answers.get(name))
+  })
+})
