@@ -7,5 +7,11 @@ export type { SbiAnswer, SbiCall, SbiHandler } from './firmware/sbi.ts'
 export { sbiError } from './firmware/sbi.ts'
 export type { HartState, Privilege } from './hart.ts'
 export { Hart, hartState, privilege } from './hart.ts'
-export type { BreakpointHandler, CreateMachineResult, ExceptionHandler, MachineOptions, StopReason } from './machine.ts'
+export type {
+  BreakpointHandler,
+  CreateMachineResult,
+  ExceptionHandler,
+  MachineOptions,
+  StopReason,
+} from './machine.ts'
 export { createMachine, INSTRUCTION_NS, Machine } from './machine.ts'
