@@ -8,8 +8,8 @@
 // - Interrupts are off (sys_probe_forms): sepc is used as a register to write to.
 // - Not here, because they would not come back, or not the same: ecall, ebreak, sret, wfi, and reads of counters
 //   other than one whose value is thrown away.
-// - A probe between lr and sc (labelled probe_target_reserved_*) makes the sc fail: a prober may refuse those. The
-//   result of that sc is therefore only used to try again.
+// - A probe between lr and sc makes the sc fail: a prober may refuse those places. The result of a sc is therefore
+//   only used to try again.
 
 #define K s2
 
@@ -238,19 +238,13 @@ probe_target_all_forms:
     mix t1
     amomaxu.w t1, t4, (t2)
     mix t1
-    .globl probe_target_reserved_d, probe_target_reserved_d_end
-probe_target_reserved_d:
 1:  lr.d t1, (t2)
     sc.d t3, t0, (t2)
     bnez t3, 1b
-probe_target_reserved_d_end:
     mix t1
-    .globl probe_target_reserved_w, probe_target_reserved_w_end
-probe_target_reserved_w:
 1:  lr.w.aq t1, (t2)
     sc.w.rl t3, a6, (t2)
     bnez t3, 1b
-probe_target_reserved_w_end:
     mix t1
     ld t1, 0(t2)
     mix t1
