@@ -10,11 +10,13 @@ export function closestNames(wanted: string, names: Iterable<string>, limit: num
   if (wanted === '' || limit <= 0) return []
   const allowed = Math.max(1, Math.floor(wanted.length / 3))
   const lower = wanted.toLowerCase()
+  const letters = lettersOf(wanted)
   const found: { name: string; score: number }[] = []
   for (const name of names) {
     const contains = wanted.length >= 3 && name.toLowerCase().includes(lower)
-    const distance =
-      Math.abs(name.length - wanted.length) <= allowed ? editDistance(wanted, name, allowed) : Infinity
+    const isNear =
+      Math.abs(name.length - wanted.length) <= allowed && differingLetters(letters, name) <= 2 * allowed
+    const distance = isNear ? editDistance(wanted, name, allowed) : Infinity
     // Containing the whole word is as good as a few edits, and better the less else there is.
     const score = Math.min(distance, contains ? 1 + (name.length - wanted.length) / 8 : Infinity)
     if (score !== Infinity) found.push({ name, score })
@@ -23,27 +25,52 @@ export function closestNames(wanted: string, names: Iterable<string>, limit: num
   return found.slice(0, limit).map((entry) => entry.name)
 }
 
+/** The set of letters of a name, 32 classes of them, letter case aside. */
+function lettersOf(name: string): number {
+  let set = 0
+  for (let i = 0; i < name.length; i++) set |= 1 << (name.charCodeAt(i) & 31)
+  return set
+}
+
+/** Letters that only one of the two has: an edit changes at most two. A quick no for most names. */
+function differingLetters(letters: number, name: string): number {
+  let count = 0
+  for (let set = letters ^ lettersOf(name); set !== 0; set &= set - 1) count++
+  return count
+}
+
 /**
  * Optimal string alignment distance of `a` and `b`; `Infinity` where it exceeds `limit`. Replacing a letter by
  * its other case costs 0.5, everything else 1.
  */
 export function editDistance(a: string, b: string, limit = Infinity): number {
-  let beforeLast = new Float64Array(b.length + 1)
-  let last = Float64Array.from({ length: b.length + 1 }, (_, j) => j)
-  let row = new Float64Array(b.length + 1)
-  for (let i = 1; i <= a.length; i++) {
+  // What both begin and end with costs nothing, and is most of two names that are near.
+  let start = 0
+  while (start < a.length && start < b.length && a.charCodeAt(start) === b.charCodeAt(start)) start++
+  let [endA, endB] = [a.length, b.length]
+  while (endA > start && endB > start && a.charCodeAt(endA - 1) === b.charCodeAt(endB - 1)) {
+    endA--
+    endB--
+  }
+  const [rows, columns] = [endA - start, endB - start]
+  if (Math.abs(rows - columns) > limit) return Infinity
+  let beforeLast = new Float64Array(columns + 1)
+  let last = new Float64Array(columns + 1)
+  let row = new Float64Array(columns + 1)
+  for (let j = 0; j <= columns; j++) last[j] = j
+  for (let i = 1; i <= rows; i++) {
+    const x = a.charCodeAt(start + i - 1)
     row[0] = i
     let least = i
-    for (let j = 1; j <= b.length; j++) {
-      const [x, y] = [a[i - 1] as string, b[j - 1] as string]
-      const replace = x === y ? 0 : x.toLowerCase() === y.toLowerCase() ? 0.5 : 1
+    for (let j = 1; j <= columns; j++) {
+      const y = b.charCodeAt(start + j - 1)
       let cost = Math.min(
         (last[j] as number) + 1,
         (row[j - 1] as number) + 1,
-        (last[j - 1] as number) + replace,
+        (last[j - 1] as number) + replaceCost(x, y),
       )
-      if (i > 1 && j > 1 && x === b[j - 2] && a[i - 2] === y)
-        cost = Math.min(cost, (beforeLast[j - 2] as number) + 1)
+      const isSwap = i > 1 && j > 1 && x === b.charCodeAt(start + j - 2) && a.charCodeAt(start + i - 2) === y
+      if (isSwap) cost = Math.min(cost, (beforeLast[j - 2] as number) + 1)
       row[j] = cost
       if (cost < least) least = cost
     }
@@ -54,6 +81,12 @@ export function editDistance(a: string, b: string, limit = Infinity): number {
     last = row
     row = free
   }
-  const distance = last[b.length] as number
+  const distance = last[columns] as number
   return distance > limit ? Infinity : distance
+}
+
+function replaceCost(x: number, y: number): number {
+  if (x === y) return 0
+  const isCase = (x ^ y) === 0x20 && (x | 0x20) >= 0x61 && (x | 0x20) <= 0x7a
+  return isCase ? 0.5 : 1
 }

@@ -31,6 +31,8 @@ export class SymbolTable {
   readonly #sorted: readonly SymbolEntry[]
   readonly #addresses: BigUint64Array
   readonly #byName: ReadonlyMap<string, SymbolEntry>
+  /** No symbol reaches further than this. */
+  readonly #largest: bigint
 
   /** Takes symbols in any order. */
   constructor(entries: Iterable<SymbolEntry>) {
@@ -43,6 +45,9 @@ export class SymbolTable {
       if (other === undefined || (!other.isGlobal && entry.isGlobal)) byName.set(entry.name, entry)
     }
     this.#byName = byName
+    let largest = 0n
+    for (const entry of sorted) if (entry.size > largest) largest = entry.size
+    this.#largest = largest
   }
 
   /** The named, defined symbols of an executable; section, file and mapping symbols are left out. */
@@ -106,6 +111,7 @@ export class SymbolTable {
       const symbol = this.#sorted[i] as SymbolEntry
       const offset = address - symbol.address
       if (offset < symbol.size) return { symbol: this.#first(i), offset }
+      if (offset >= this.#largest && (unsized !== undefined || isPastAnEnd)) break
       // A symbol that ended lies between: what stands before it does not reach here.
       if (symbol.size !== 0n) isPastAnEnd = true
       else if (unsized === undefined && !isPastAnEnd) unsized = { symbol: this.#first(i), offset }
