@@ -11,6 +11,8 @@ export type Privilege = (typeof privilege)[keyof typeof privilege]
 export const hartState = { started: 0, stopped: 1, suspended: 4 } as const
 export type HartState = (typeof hartState)[keyof typeof hartState]
 
+const SIE = 1 << 1
+
 const csrByNumber = new Map(csrs.map((csr) => [csr.number, csr]))
 
 /** Which hart's state lies in the place where the CPU works. Shared by the harts of one machine. */
@@ -54,6 +56,22 @@ export class Hart {
   /** Sets a register to the low 64 bits of `value`; x0 stays 0. */
   setX(number: number, value: bigint): void {
     if ((number & 31) !== 0) this.#cpu.doubles[(this.#base + REGISTERS + 8 * (number & 31)) >>> 3] = value
+  }
+
+  /** Fills `into` with x0, x1, ... as little-endian 64-bit words: as many as it has room for, at most 32. */
+  copyRegisters(into: Uint8Array): void {
+    const start = this.#base + REGISTERS
+    into.set(this.#cpu.bytes.subarray(start, start + Math.min(into.length, 256)))
+  }
+
+  /** `sstatus.SIE`: whether S-mode takes interrupts. */
+  get supervisorInterrupts(): boolean {
+    return (this.word('mstatus') & SIE) !== 0
+  }
+
+  set supervisorInterrupts(enabled: boolean) {
+    const status = this.word('mstatus')
+    this.setWord('mstatus', enabled ? status | SIE : status & ~SIE)
   }
 
   get pc(): bigint {

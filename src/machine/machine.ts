@@ -487,9 +487,9 @@ export class Machine {
 
   /** Runs a hart for at most `limit` instructions; how many it ran. */
   #runSlice(hart: Hart, limit: number): number {
-    const end = this.#roundStart + hart.scheduling.elapsed + limit
-    hart.setBudget(limit, end)
-    const slice: Slice = { hart, end, isOver: false }
+    const start = this.#roundStart + hart.scheduling.elapsed
+    hart.setBudget(limit, start)
+    const slice: Slice = { hart, end: start + limit, isOver: false }
     this.#slice = slice
     this.#execute(slice)
     const left = hart.word('budget')
