@@ -15,7 +15,9 @@ target=(--target=riscv64-unknown-elf -march=rv64imac_zicsr_zifencei -mabi=lp64)
 common=(-ffreestanding -fno-pic -fno-common -fno-ident -ffunction-sections -fdata-sections -mno-relax
   -fdebug-compilation-dir=. -I include)
 c_flags=(-std=gnu17 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-variable-declarations)
-kernel_flags=(-O2 -g -mcmodel=medany -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-builtin -I kernel)
+# Backtraces and return probes see every call: each function keeps a frame, and none is left by a jump.
+kernel_flags=(-O2 -g -mcmodel=medany -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-optimize-sibling-calls
+  -fno-builtin -I kernel)
 user_flags=(-Os -mcmodel=medany -I user/lib)
 
 compile() { # objects-directory, flags..., sources...

@@ -21,7 +21,6 @@ __attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
   sched_init_hart(cpus[0].idle);
   plic_init_hart();
   trap_init_hart();
-  task_start_first();
   for (int i = 0; i < boot_info.harts && ncpus < MAX_CPUS; i++) {
     if (boot_info.hartids[i] == hartid) continue;
     cpus[ncpus].hartid = boot_info.hartids[i];
@@ -29,6 +28,7 @@ __attribute__((used)) NORETURN void kernel_main(u64 hartid, u64 device_tree) {
   }
   printk("anybpf guest: %d %s, %lu KiB free, %lu us to here\n", ncpus, ncpus == 1 ? "hart" : "harts",
          pages_free() * 4, ns_from_ticks(read_time() - started) / 1000);
+  task_start_first();
   idle_loop();
 }
 

@@ -5,7 +5,8 @@
 //     kernel panic: MESSAGE
 //     panic: cpu C hart H task PID COMM
 //     panic: reg NAME HEX           (every register, if there is a trap frame)
-//     panic: backtrace HEX          (innermost first: where the call returns to)
+//     panic: backtrace HEX          (innermost first: where the call returns to, so look up the byte before; with
+//                                   registers the first one is the pc itself)
 //     panic: end
 // - Nothing here takes a lock.
 
