@@ -81,7 +81,8 @@ export class MapHandle implements Disposable {
     const attr = mapElemAttr.encode({
       map_fd: this.fd,
       key: this.keySize === 0 ? 0n : this.#pointer(this.#key),
-      value: this.#pointer(this.#value),
+      // Linux refuses an attribute with more in it than the command takes.
+      value: cmd === BPF_CMD.BPF_MAP_DELETE_ELEM ? 0n : this.#pointer(this.#value),
       flags,
     })
     return this.#call(cmd, attr)

@@ -130,9 +130,9 @@ export class BpfMap<K = BtfValue, V = BtfValue> implements Disposable {
     return this.entries()
   }
 
-  /** Deletes every element that can be deleted. */
+  /** Deletes every element; throws for a map whose elements cannot be deleted, such as an array. */
   clear(): void {
-    for (const key of this.#rawKeys()) this.handle.remove(key)
+    for (const key of this.keys()) this.delete(key)
   }
 
   [Symbol.dispose](): void {
