@@ -8,10 +8,6 @@ import { MOST_CHARACTERS, ScriptFeeder } from './script-feeder.ts'
 
 /** Guest instructions between two looks at the clock: some two milliseconds. */
 const SLICE = 400_000
-/** Guest instructions between two looks at how far the boot has come: well less than it takes to the first call. */
-const BOOT_SLICE = 10_000
-const BOOT_INSTRUCTIONS = 200_000_000
-
 const REGISTER_NAMES =
   'zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6'.split(
     ' ',
@@ -94,17 +90,14 @@ class EmbeddedSession implements GuestSession {
     return this.#guest.suggestFunctions(name)
   }
 
-  /** Runs until the kernel's text is mapped, which is before its first process makes a call. */
+  /** Runs until the kernel can be probed; the state is another than `running` where it never came so far. */
   boot(): GuestState {
-    const text = this.#guest.port.symbols().find(({ isFunction }) => isFunction)
-    if (text === undefined) return { kind: 'ended', message: 'it has no symbols' }
-    const word = new Uint8Array(4)
-    for (let done = 0; done < BOOT_INSTRUCTIONS; done += BOOT_SLICE) {
-      if (this.#guest.port.readText(text.address, word) === 0) return { kind: 'running' }
-      const state = this.#run(BOOT_SLICE)
-      if (state.kind !== 'running') return state
+    const stopped = this.#guest.boot()
+    if (stopped === undefined) return { kind: 'running' }
+    if (stopped.kind === 'budget' || stopped.kind === 'requested') {
+      return { kind: 'ended', message: 'it has no functions, or does not map them where its symbols say' }
     }
-    return { kind: 'ended', message: `it had not mapped its kernel after ${BOOT_INSTRUCTIONS} instructions` }
+    return this.#endOf(stopped)
   }
 
   runFor(wallMs: number): GuestState {

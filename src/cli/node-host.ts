@@ -9,11 +9,12 @@ import type { Host, OutputStream } from './host.ts'
 /** dist/cli/ and src/cli/ lie equally deep in the package. */
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-export function nodeHost(): Host {
+/** `streams`, where given, take the place of the process's own. */
+export function nodeHost(streams?: Pick<Host, 'stdout' | 'stderr'>): Host {
   const host: Host = {
-    stdout: outputStream(process.stdout),
-    stderr: outputStream(process.stderr),
-    hasColours: picocolors.isColorSupported && process.stdout.isTTY === true,
+    stdout: streams?.stdout ?? outputStream(process.stdout),
+    stderr: streams?.stderr ?? outputStream(process.stderr),
+    hasColours: streams === undefined && picocolors.isColorSupported && process.stdout.isTTY === true,
     readFile(path) {
       try {
         return readFileSync(path)
