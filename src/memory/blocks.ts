@@ -31,6 +31,7 @@ export class BlockAllocator {
   /** Offset of a range of `size` bytes (rounded up to 8, at least 8), a multiple of `align`. */
   take(size: number, align: number): number | undefined {
     const rounded = Math.max(GRANULE, Math.ceil(size / GRANULE) * GRANULE)
+    if (rounded > this.#end) return undefined
     for (let bin = binOf(rounded); bin < this.#bins.length; bin++) {
       for (const block of this.#bins[bin] as Set<number>) {
         const blockSize = this.#free.get(block) as number
