@@ -4,6 +4,7 @@
 #define CPU_CURRENT 0
 #define CPU_SAVED_SP 8
 #define CPU_KERNEL_STACK_TOP 16
+#define CPU_HARTID 28
 #define CPU_SIZE 72
 
 #define FRAME_EPC 0

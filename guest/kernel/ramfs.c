@@ -478,9 +478,11 @@ struct node *ramfs_add(const char *path, enum node_kind kind, u32 mode) {
     memcpy(prefix, path, i);
     prefix[i] = 0;
     if (lookup_locked(&root, prefix, &node) == 0) continue;
-    if (create_locked(&root, prefix, NODE_DIRECTORY, S_IFDIR | 0755, true, &node) != 0) panic("ramfs: %s", prefix);
+    long error = create_locked(&root, prefix, NODE_DIRECTORY, S_IFDIR | 0755, true, &node);
+    if (error != 0) panic("ramfs: cannot add %s: error %ld", prefix, -error);
   }
-  if (create_locked(&root, path, kind, mode, true, &node) != 0) panic("ramfs: cannot add %s", path);
+  long error = create_locked(&root, path, kind, mode, true, &node);
+  if (error != 0) panic("ramfs: cannot add %s: error %ld", path, -error);
   return node;
 }
 

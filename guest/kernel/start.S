@@ -15,6 +15,10 @@
 _start:
     mv s0, a0
     mv s1, a1
+    lla t0, boot_hart_taken
+    li t1, 1
+    amoswap.w.aqrl t1, t1, (t0)
+    bnez t1, late_hart
     lla t0, bss_start
     lla t1, bss_end
 1:  bgeu t0, t1, 2f
@@ -33,6 +37,23 @@ _start:
     j .Lenter_upper_half
 
     .size _start, . - _start
+
+// A hart that was told to begin at secondary_start and came to _start all the same: OpenSBI 1.1 marks a hart as
+// started before it has noted where, and a hart that wakes in between takes the address of the boot hart. Its index
+// is the one that kernel_main has reserved for its hartid.
+    .type late_hart, @function
+late_hart:
+    lla t0, cpus
+    li s2, 0
+    li t2, MAX_CPUS
+1:  addi t0, t0, CPU_SIZE
+    addi s2, s2, 1
+    beq s2, t2, late_hart
+    lwu t1, CPU_HARTID(t0)
+    bne t1, s0, 1b
+    lla s3, secondary_main
+    j .Lenter_upper_half
+    .size late_hart, . - late_hart
 
     .globl secondary_start
     .type secondary_start, @function
@@ -76,6 +97,13 @@ secondary_start:
     li ra, 0
     jr s3
     .size secondary_start, . - secondary_start
+
+    .data
+    .balign 4
+    .type boot_hart_taken, @object
+    .size boot_hart_taken, 4
+boot_hart_taken:
+    .word 0
 
 // Two gigabytes, mapped where they are (for the jump) and in the upper half: devices and RAM. Replaced by vm.c.
     .section .data.boot_page_table, "aw"

@@ -110,7 +110,7 @@ struct task {
   struct node *cwd;
 };
 
-// Offsets of the first three fields are known to trap.S (asm_offsets.h).
+// The offsets of some fields are known to trap.S and start.S (asm_offsets.h).
 struct cpu {
   struct task *current;
   u64 saved_sp;         // scratch of trap_entry

@@ -11,6 +11,7 @@
 _Static_assert(__builtin_offsetof(struct cpu, current) == CPU_CURRENT, "asm_offsets.h");
 _Static_assert(__builtin_offsetof(struct cpu, saved_sp) == CPU_SAVED_SP, "asm_offsets.h");
 _Static_assert(__builtin_offsetof(struct cpu, kernel_stack_top) == CPU_KERNEL_STACK_TOP, "asm_offsets.h");
+_Static_assert(__builtin_offsetof(struct cpu, hartid) == CPU_HARTID, "asm_offsets.h");
 _Static_assert(sizeof(struct cpu) == CPU_SIZE, "asm_offsets.h");
 _Static_assert(__builtin_offsetof(struct trap_frame, s0) == FRAME_S0, "asm_offsets.h");
 _Static_assert(__builtin_offsetof(struct trap_frame, status) == FRAME_STATUS, "asm_offsets.h");
