@@ -43,6 +43,8 @@ export class Run implements HelperContext {
   #file: RegisterFile | undefined
   #tailCalls = 0
   depth = 0
+  /** Arena offset of the current frame's stack. */
+  frameStart = 0
   budget = 0
   /** What is left of `budget`; the loop keeps its own copy and brings this one up to date when it leaves. */
   remaining = 0
@@ -104,8 +106,8 @@ export class Run implements HelperContext {
   }
 
   #openFrame(): void {
-    const end = this.#stacks + stackEnd(this.depth)
-    this.arena.bytes.fill(0, end - STACK_BYTES, end)
+    this.frameStart = this.#stacks + stackEnd(this.depth) - STACK_BYTES
+    this.arena.bytes.fill(0, this.frameStart, this.frameStart + STACK_BYTES)
     this.mayGotoLeft[this.depth] = MAX_MAY_GOTO
     this.file.r[10] = this.#framePointers[this.depth]!
   }
@@ -145,6 +147,7 @@ export class Run implements HelperContext {
       this.#file = caller
       this.#program = this.#programs[this.depth]!
     }
+    this.frameStart = this.#stacks + stackEnd(this.depth) - STACK_BYTES
     const { r } = caller
     const saved = this.depth * SAVED_REGISTERS
     for (let i = 0; i < SAVED_REGISTERS; i++) r[6 + i] = this.#saved[saved + i]!

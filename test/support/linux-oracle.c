@@ -2,11 +2,11 @@
  * Asks the Linux kernel that runs the tests what it makes of BPF programs.
  *
  * Each line of standard input is one question:
- *     PROG_TYPE LICENSE INSTRUCTIONS [DATA]
+ *     PROG_TYPE LICENSE INSTRUCTIONS [DATA [REPEAT]]
  * in which INSTRUCTIONS and DATA are hex. The program is loaded at log level 1 and, where there is DATA and it was
- * accepted, run once on it with BPF_PROG_TEST_RUN. The answer is one line:
- *     ERRNO LOG RUN_ERRNO RETVAL
- * in which LOG is hex and RUN_ERRNO is -1 where nothing was run.
+ * accepted, run REPEAT times (once) on it with BPF_PROG_TEST_RUN. The answer is one line:
+ *     ERRNO LOG RUN_ERRNO RETVAL DURATION
+ * in which LOG is hex, RUN_ERRNO is -1 where nothing was run, and DURATION is the mean in nanoseconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +46,8 @@ static void answer(char *line)
 	int type = atoi(strsep(&rest, " "));
 	char *license = strsep(&rest, " ");
 	char *program = strsep(&rest, " ");
-	char *data = rest;
+	char *data = strsep(&rest, " ");
+	int repeat = rest ? atoi(rest) : 1;
 	size_t length = from_hex(program);
 	long fd;
 
@@ -70,11 +71,11 @@ static void answer(char *line)
 		attr.test.prog_fd = fd;
 		attr.test.data_in = (unsigned long)data;
 		attr.test.data_size_in = size;
-		attr.test.repeat = 1;
+		attr.test.repeat = repeat;
 		status = bpf(BPF_PROG_TEST_RUN, &attr);
-		printf(" %d %u\n", status < 0 ? errno : 0, attr.test.retval);
+		printf(" %d %u %u\n", status < 0 ? errno : 0, attr.test.retval, attr.test.duration);
 	} else {
-		printf(" -1 0\n");
+		printf(" -1 0 0\n");
 	}
 	if (fd >= 0)
 		close(fd);

@@ -13,6 +13,8 @@ export interface Question {
   readonly license?: string
   /** Run the program on this packet if it is accepted. */
   readonly data?: Uint8Array
+  /** How often to run it; default once. */
+  readonly repeat?: number
 }
 
 export interface Answer {
@@ -23,6 +25,8 @@ export interface Answer {
   readonly message: string
   /** What the program returned, 32 bits; undefined where it was not run. */
   readonly returned: number | undefined
+  /** Nanoseconds that a run took, on average. */
+  readonly durationNs: number
 }
 
 export class LinuxOracle implements Disposable {
@@ -54,11 +58,14 @@ export class LinuxOracle implements Disposable {
 
   /** One answer for each question, in order. */
   ask(questions: readonly Question[]): Answer[] {
-    const input = questions.map(({ program, programType = 1, license = 'GPL', data }) => {
+    const input = questions.map(({ program, programType = 1, license = 'GPL', data, repeat = 1 }) => {
       const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
-      return [programType, license, hex(encode(program)), ...(data === undefined ? [] : [hex(data)])].join(
-        ' ',
-      )
+      return [
+        programType,
+        license,
+        hex(encode(program)),
+        ...(data === undefined ? [] : [hex(data), repeat]),
+      ].join(' ')
     })
     const options = { input: `${input.join('\n')}\n`, encoding: 'utf8', maxBuffer: 2 ** 30 } as const
     const { stdout, status } = spawnSync(join(this.#directory, 'oracle'), options)
@@ -75,7 +82,7 @@ export class LinuxOracle implements Disposable {
 }
 
 function parseAnswer(line: string): Answer {
-  const [errno, hexLog, runErrno, returned] = line.split(' ')
+  const [errno, hexLog, runErrno, returned, duration] = line.split(' ')
   const log = Buffer.from(hexLog ?? '', 'hex').toString('utf8')
   const lines = log
     .split('\n')
@@ -85,5 +92,6 @@ function parseAnswer(line: string): Answer {
     log,
     message: lines.at(-1) ?? '',
     returned: runErrno === '0' ? Number(returned) : undefined,
+    durationNs: Number(duration),
   }
 }
