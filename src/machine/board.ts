@@ -57,6 +57,7 @@ export function boardTree({ harts, ramBytes, bootargs, rngSeed, initrd }: BoardO
       {
         name: 'interrupt-controller',
         properties: {
+          '#address-cells': [0],
           '#interrupt-cells': [1],
           'interrupt-controller': true,
           compatible: 'riscv,cpu-intc',

@@ -95,6 +95,8 @@ const ROUND_ALONE = 50_000
 
 const DEFAULT_RAM_BYTES = 64 << 20
 const DEFAULT_CODE_CACHE_BYTES = 32 << 20
+/** Room for the longest page's records. */
+const LEAST_CODE_CACHE_BYTES = 256 << 10
 const MEBIBYTE = 1 << 20
 
 /**
@@ -136,6 +138,10 @@ export class Machine {
     if (ramBytes < MEBIBYTE || ramBytes % 65536 !== 0 || ramBytes > 2 ** 32 - 256 * MEBIBYTE) {
       throw new RangeError(`ramBytes must be a multiple of 65536 from 1 MiB to 3.75 GiB, not ${ramBytes}`)
     }
+    const codeCacheBytes = options.codeCacheBytes ?? DEFAULT_CODE_CACHE_BYTES
+    if (codeCacheBytes < LEAST_CODE_CACHE_BYTES) {
+      throw new RangeError(`codeCacheBytes must be at least ${LEAST_CODE_CACHE_BYTES}, not ${codeCacheBytes}`)
+    }
     const disks = options.disks ?? []
     if (disks.length > board.virtio.count) {
       throw new RangeError(`at most ${board.virtio.count} disks, not ${disks.length}`)
@@ -145,7 +151,7 @@ export class Machine {
     this.#roundLength = harts === 1 ? ROUND_ALONE : ROUND_SHARED
 
     const bus = new Bus()
-    const cpu = createCpu(ramBytes, options.codeCacheBytes ?? DEFAULT_CODE_CACHE_BYTES, harts, bus)
+    const cpu = createCpu(ramBytes, codeCacheBytes, harts, bus)
     this.#cpu = cpu
     this.#memory = new GuestMemory(cpu)
     this.ram = this.#memory.ram

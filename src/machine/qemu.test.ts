@@ -58,7 +58,7 @@ const SEQUENCES = 60
 
 describe('random instruction sequences', () => {
   // A few seeds each time the tests run; ANYBPF_SEEDS asks for more.
-  const seeds = Array.from({ length: Number(process.env['ANYBPF_SEEDS'] ?? 3) }, (_, i) => i + 1)
+  const seeds = Array.from({ length: Number(process.env.ANYBPF_SEEDS ?? 3) }, (_, i) => i + 1)
 
   test.skipIf(!hasQemu).each(seeds)(
     `leave what they leave in ${QEMU} (skipped without it), seed %i`,

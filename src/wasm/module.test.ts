@@ -41,7 +41,7 @@ function single<P extends readonly ValueType[], R extends ResultType>(
   const f = module.function('f', parameters, result)
   f.body(body(f as never) as never)
   module.export('f', f)
-  return new WebAssembly.Instance(new WebAssembly.Module(module.encode())).exports['f'] as never
+  return new WebAssembly.Instance(new WebAssembly.Module(module.encode())).exports.f as never
 }
 
 const a32 = i32.const(1)
@@ -230,10 +230,10 @@ describe('modules', () => {
         step: 1,
       },
     })
-    const run = exports['main'] as (which: number) => bigint
+    const run = exports.main as (which: number) => bigint
     expect([run(0), run(1)]).toEqual([42n, 44n])
     expect(seen).toEqual([200, 0, 200, 1])
-    expect((exports['viaTable'] as (n: number) => number)(7)).toBe(1)
+    expect((exports.viaTable as (n: number) => number)(7)).toBe(1)
   })
 
   test('the name section names the functions in a trap', () => {
@@ -242,7 +242,7 @@ describe('modules', () => {
     f.body(unreachable())
     module.export('f', f)
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()))
-    expect(() => (exports['f'] as () => void)()).toThrow(
+    expect(() => (exports.f as () => void)()).toThrow(
       expect.objectContaining({ stack: expect.stringContaining('somewhere') }),
     )
   })
