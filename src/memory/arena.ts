@@ -4,7 +4,8 @@
  * Rules
  * - A program's pointer into it is `ARENA_BASE + offset`: kernel-looking, and the low 32 bits are the offset.
  * - Page 0 is never handed out, so that null and small offsets from null fault.
- * - Every byte outside an allocation is inaccessible; inside one, `setAccess` says what a program may do.
+ * - Every byte outside an allocation is inaccessible, and between two allocations there are at least 8 such
+ *   bytes; inside one, `setAccess` says what a program may do.
  *   The map of that is a shadow byte per 8 bytes (a *granule*): how many of its first bytes a program may
  *   touch, and whether it may write them. So a check is exact to the byte as long as ranges begin on 8.
  * - `bytes`, `view` and `words` are replaced when the memory grows: fetch them again after an allocation.
@@ -34,6 +35,8 @@ export interface AllocateOptions {
 const WASM_PAGE = 65_536
 const FIRST_OFFSET = 4096
 const MOST_BYTES = 2 ** 31
+/** Inaccessible bytes behind every allocation, so that running off its end does not go unnoticed. */
+const GUARD = 8
 const WRITABLE = 0x10
 const COUNT = 0x0f
 
@@ -76,7 +79,7 @@ export class Arena {
     return this.#words
   }
 
-  /** Bytes handed out and not freed. */
+  /** Bytes handed out and not freed, with what lies between them. */
   get allocatedBytes(): number {
     return this.#blocks.allocatedBytes
   }
@@ -86,10 +89,10 @@ export class Arena {
     const align = options.align ?? 8
     if (!Number.isInteger(sizeBytes) || sizeBytes < 0) throw new RangeError(`allocate ${sizeBytes} bytes`)
     if (align < 8 || (align & (align - 1)) !== 0) throw new RangeError(`allocate aligned to ${align}`)
-    let offset = this.#blocks.take(sizeBytes, align)
+    let offset = this.#blocks.take(sizeBytes + GUARD, align)
     if (offset === undefined) {
-      if (!this.#grow(sizeBytes + align)) return undefined
-      offset = this.#blocks.take(sizeBytes, align)
+      if (!this.#grow(sizeBytes + GUARD + align)) return undefined
+      offset = this.#blocks.take(sizeBytes + GUARD, align)
       if (offset === undefined) return undefined
     }
     const used = Math.min(offset + sizeBytes, this.#untouched)
