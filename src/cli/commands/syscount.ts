@@ -99,11 +99,12 @@ export async function runSyscount(host: Host, options: SyscountArguments): Promi
   })
   syscount.detach()
   consoleLines.end()
-  live?.clear()
+  // A terminal throws away what was on its way when Ctrl-C came, so what is drawn there is no longer known.
+  if (end.kind !== 'interrupted') live?.clear()
   const total = syscount.snapshot()
   if (options.json) json('total', total)
   else {
-    if (end.kind === 'interrupted') host.stdout.write('Detaching...\n')
+    if (end.kind === 'interrupted') host.stdout.write(`${live === undefined ? '' : '\n'}Detaching...\n`)
     print(table(total, `, total${noteOn(end)}`))
     if (total.lost > 0)
       host.stderr.write(`anybpf: ${total.lost} calls belong to no process: there were too many\n`)
