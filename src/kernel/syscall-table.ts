@@ -24,7 +24,7 @@ import { bpf } from './bpf/dispatch.ts'
 import { openFile } from './files.ts'
 import { perfEventOpen } from './perf-event-open.ts'
 import type { KernelProcess } from './process.ts'
-import { readString } from './user-copy.ts'
+import { readBytes, readString } from './user-copy.ts'
 
 type Arguments = readonly [bigint, bigint, bigint, bigint, bigint, bigint]
 
@@ -125,8 +125,9 @@ function read(process: KernelProcess, [fd, buffer, length]: Arguments): number {
   const file = process.file(int(fd))
   if (file === undefined) return -EBADF
   const limit = length > BigInt(LARGEST_READ) ? LARGEST_READ : Number(length)
-  // A reader's buffer is looked at first: what is taken from a pipe is gone.
-  if (!process.memory.write(buffer, new Uint8Array(limit))) return -EFAULT
+  // The buffer is tried first, with what it holds: what is taken from a pipe is gone.
+  const held = readBytes(process.memory, buffer, limit)
+  if (held === undefined || !process.memory.write(buffer, held)) return -EFAULT
   const bytes = file.read(limit)
   if (typeof bytes === 'number') return bytes
   return process.memory.write(buffer, bytes) ? bytes.length : -EFAULT
