@@ -2,8 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import {
   BPF_F_SLEEPABLE,
+  BPF_LINK_INFO_SIZE,
+  BPF_LINK_TYPE,
   BPF_MAP_TYPE,
+  BPF_PERF_EVENT_TYPE,
   BPF_PROG_TYPE,
+  bpfLinkInfoKprobe,
   bpfProgInfo,
   EAGAIN,
   EFAULT,
@@ -81,7 +85,7 @@ test('a program may not write its registers', () => {
   expect(kernel.faults()).toMatchObject([{ instruction: 1 }])
 })
 
-test('a program that sets off its own probe is not run again: a recursion miss', () => {
+test('a program that sets off its own probe is not run again: a missed hit', () => {
   const { port, kernel, caller } = setUp()
   const count = caller.createArray(8)
   const program = caller.load(
@@ -97,7 +101,7 @@ test('a program that sets off its own probe is not run again: a recursion miss',
      r0 = 0
      exit`,
   )
-  caller.link(program, caller.openProbe('add_one'))
+  const link = caller.link(program, caller.openProbe('add_one'))
   // Reading kernel memory goes through a function of the kernel that is probed itself.
   const reads = port.readKernel.bind(port)
   port.readKernel = (cpu, address, into) => {
@@ -111,6 +115,16 @@ test('a program that sets off its own probe is not run again: a recursion miss',
   expect(port.call('add_one', 1n)).toBe(2n)
   expect(caller.lookupU64(count, u32(0))).toBe(1n)
   expect(kernel.stats()).toMatchObject({ faults: 0 })
+  const info = caller.syscalls.memory.allocate(BPF_LINK_INFO_SIZE)
+  const attr = objGetInfoAttr.encode({ bpf_fd: link, info_len: BPF_LINK_INFO_SIZE, info })
+  expect(caller.bpf('BPF_OBJ_GET_INFO_BY_FD', attr)).toBe(0)
+  const described = bpfLinkInfoKprobe.read(caller.syscalls.memory.view(info, BPF_LINK_INFO_SIZE))
+  expect(described).toMatchObject({
+    type: BPF_LINK_TYPE.BPF_LINK_TYPE_PERF_EVENT,
+    perf_event_type: BPF_PERF_EVENT_TYPE.BPF_PERF_EVENT_KPROBE,
+    addr: port.symbolByName('add_one')?.address,
+    missed: 1n,
+  })
 })
 
 describe('tail calls', () => {
