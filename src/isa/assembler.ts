@@ -1,4 +1,4 @@
-import { describeEdge, edgesFor, type GrammarNode, type Production, buildGrammar } from './grammar.ts'
+import { buildGrammar, describeEdge, edgesFor, type GrammarNode, type Production } from './grammar.ts'
 import { type Instruction, wideInstruction } from './instruction.ts'
 import { lex, type Token } from './lexer.ts'
 import type { Row } from './row.ts'
