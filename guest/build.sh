@@ -78,7 +78,7 @@ build() { # output-directory, objects-directory
   for source in user/*.c; do
     name=$(basename "$source" .c)
     compile "$objects/user" "${user_flags[@]}" "$source"
-    "$LD" -m elf64lriscv --gc-sections -z max-page-size=4096 -z noseparate-code --no-rosegment -T user/user.ld --strip-all \
+    "$LD" -m elf64lriscv --gc-sections -z max-page-size=4096 -z noseparate-code -T user/user.ld --strip-all \
       -o "$objects/bin/$name" "$objects/user/${name}c.o" "$objects"/lib/*.o
   done
 
@@ -101,7 +101,10 @@ if [ "${1:-}" = --check ]; then
   cp -r include kernel user root build.sh "$scratch/"
   (cd "$scratch" && ./build.sh)
   for artefact in kernel.elf disk.img; do
-    cmp "build/$artefact" "$scratch/build/$artefact" || { echo "guest/build/$artefact is not what the sources give" >&2; exit 1; }
+    if ! cmp "build/$artefact" "$scratch/build/$artefact"; then
+      echo "guest/build/$artefact is not what the sources give" >&2
+      exit 1
+    fi
   done
   echo "guest/build: the committed artefacts are what the sources give"
 else

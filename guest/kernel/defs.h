@@ -193,15 +193,20 @@ long path_remove(struct node *start, const char *path, bool directory);
 long path_rename(struct node *from_start, const char *from, struct node *to_start, const char *to);
 void node_hold(struct node *node);
 void node_put(struct node *node);
-long node_read(struct node *node, u64 offset, void *to, u64 size);
-long node_truncate(struct node *node, u64 size);
 long node_path(struct node *node, char *path, size_t size);
 void node_stat(const struct node *node, struct stat *stat);
 long directory_read(struct node *directory, u64 position, struct node **entry);
 struct node *ramfs_add(const char *path, enum node_kind kind, u32 mode);
-extern const struct file_ops regular_file_ops, directory_ops, text_file_ops;
+extern struct mutex tree_lock;
+
+// ramfs_contents.c
+long node_read(struct node *node, u64 offset, void *to, u64 size);
+long node_truncate(struct node *node, u64 size);
+void node_free_contents(struct node *node);
+extern const struct file_ops regular_file_ops, directory_ops;
 
 // procfs.c, devices.c
+extern const struct file_ops text_file_ops;
 void procfs_init(void);
 void devices_init(void);
 
