@@ -16,6 +16,10 @@ import { roundUp } from './layout.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
 
+const EXIST = BigInt(BPF_EXIST)
+const NOEXIST = BigInt(BPF_NOEXIST)
+const LOCK = BigInt(BPF_F_LOCK)
+
 export class ArrayMap extends MapBase {
   readonly memoryBytes: number
   readonly #isPerCpu: boolean
@@ -70,12 +74,12 @@ export class ArrayMap extends MapBase {
   }
 
   update(key: number, value: number, flags: bigint, cpu: number): number {
-    if ((flags & ~BigInt(BPF_F_LOCK)) > BigInt(BPF_EXIST)) return -EINVAL
+    if (flags > EXIST && (flags & ~LOCK) > EXIST) return -EINVAL
     const target = this.lookup(key, cpu)
     if (target === 0) return -E2BIG
-    if ((flags & BigInt(BPF_NOEXIST)) !== 0n) return -EEXIST
-    if (flags > BigInt(BPF_EXIST)) return -EINVAL
-    this.host.arena.bytes.copyWithin(target, value, value + this.definition.valueSize)
+    if ((flags & NOEXIST) !== 0n) return -EEXIST
+    if (flags > EXIST) return -EINVAL
+    this.host.arena.copy(target, value, this.definition.valueSize)
     return 0
   }
 
@@ -107,11 +111,11 @@ export class ArrayMap extends MapBase {
 
   protected updateFromUser(key: number, value: number, flags: bigint): number {
     if (!this.#isPerCpu) return this.update(key, value, flags, 0)
-    if (flags > BigInt(BPF_EXIST)) return -EINVAL
+    if (flags > EXIST) return -EINVAL
     const target = this.lookup(key, 0)
     if (target === 0) return -E2BIG
-    if (flags === BigInt(BPF_NOEXIST)) return -EEXIST
-    this.host.arena.bytes.copyWithin(target, value, value + this.userValueSize)
+    if (flags === NOEXIST) return -EEXIST
+    this.host.arena.copy(target, value, this.userValueSize)
     return 0
   }
 }

@@ -188,7 +188,7 @@ export abstract class HashBase extends MapBase {
   }
 
   protected copyKey(element: number, key: number): void {
-    this.host.arena.bytes.copyWithin(element + KEY_OFFSET, key, key + this.definition.keySize)
+    this.host.arena.copy(element + KEY_OFFSET, key, this.definition.keySize)
   }
 
   /** Fills a new element: the value of `cpu`, zero for the others; or all of them from user space. */
@@ -204,7 +204,7 @@ export abstract class HashBase extends MapBase {
   /** Overwrites the value of `cpu`; or all of them from user space. */
   protected copyValue(element: number, value: number, cpu: number, allCpus: boolean): void {
     const size = allCpus ? this.userValueSize : this.definition.valueSize
-    this.host.arena.bytes.copyWithin(this.valueAt(element, allCpus ? 0 : cpu), value, value + size)
+    this.host.arena.copy(this.valueAt(element, allCpus ? 0 : cpu), value, size)
   }
 
   /** 0, or why the update flag does not suit what was found. */

@@ -7,6 +7,9 @@ import type { Access } from '../memory/index.ts'
 import { mapHeader, roundUp } from './layout.ts'
 import type { BpfMap, MapDefinition, MapHost } from './map.ts'
 
+const EXIST = BigInt(BPF_EXIST)
+const LOCK = BigInt(BPF_F_LOCK)
+
 /** What the header says beside the definition; members that a type has no use for stay 0. */
 export interface HeaderFields {
   readonly cpuCount: number
@@ -77,7 +80,7 @@ export abstract class MapBase implements BpfMap {
   }
 
   write(key: Uint8Array, value: Uint8Array, flags: bigint): number {
-    if ((flags & BigInt(BPF_F_LOCK)) !== 0n) return -EINVAL
+    if ((flags & LOCK) !== 0n) return -EINVAL
     if (value.length !== this.userValueSize) {
       throw new RangeError(
         `${this.definition.name}: value of ${value.length} bytes, not ${this.userValueSize}`,
@@ -148,6 +151,6 @@ export abstract class MapBase implements BpfMap {
 
   /** BPF_ANY, BPF_NOEXIST or BPF_EXIST; -1 for anything else. */
   protected static updateMode(flags: bigint): number {
-    return flags <= BigInt(BPF_EXIST) ? Number(flags) : -1
+    return flags <= EXIST ? Number(flags) : -1
   }
 }

@@ -111,7 +111,7 @@ export class RingBuffer extends MapBase {
     if ((flags & ~(BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP)) !== 0n) return -EINVAL
     const record = this.#reserve(size, 'none')
     if (record === 0) return -EAGAIN
-    this.host.arena.bytes.copyWithin(record, data, data + size)
+    this.host.arena.copy(record, data, size)
     this.submit(record, flags)
     return 0
   }
