@@ -107,7 +107,7 @@ export class ReturnTrampoline {
   /** The CPU is at the trampoline. False: no call is known that returns here. */
   onReturn(cpu: StoppedCpu, mayRun: boolean): boolean {
     const architecture = this.#architecture as ProbeArchitecture
-    const ended = this.#takeChain(architecture.stackPointer(cpu), this.#options.currentTask?.(cpu.index))
+    const ended = this.#takeChain(architecture.stackPointer(cpu), cpu.index)
     const last = ended.at(-1)
     if (last === undefined) return false
     const goOn = last.returnAddress
@@ -123,10 +123,10 @@ export class ReturnTrampoline {
   }
 
   /** Takes out the calls that end together, innermost first: the last one has the real return address. */
-  #takeChain(stackPointer: bigint, task: number | undefined): Call[] {
+  #takeChain(stackPointer: bigint, cpu: number): Call[] {
     const ended: Call[] = []
     for (;;) {
-      const call = this.#calls.get(stackPointer)?.at(-1) ?? this.#latestOf(task)
+      const call = this.#calls.get(stackPointer)?.at(-1) ?? this.#latestOn(cpu)
       if (call === undefined) return []
       this.#end(call)
       ended.push(call)
@@ -135,7 +135,8 @@ export class ReturnTrampoline {
   }
 
   /** For a function that returns with another stack pointer than it was entered with. */
-  #latestOf(task: number | undefined): Call | undefined {
+  #latestOn(cpu: number): Call | undefined {
+    const task = this.#options.currentTask?.(cpu)
     if (task === undefined) return undefined
     let latest: Call | undefined
     for (const chain of this.#calls.values()) for (const call of chain) if (call.task === task) latest = call
