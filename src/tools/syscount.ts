@@ -68,8 +68,8 @@ export class Syscount implements Disposable {
   readonly #collection: Collection
   readonly #links: Links
   readonly #names: ReadonlyMap<number, string>
-  #callsBefore = new Map<number, Totals>()
-  #processesBefore = new Map<number, Totals>()
+  /** Where the counters stood at the last `reset`. */
+  #base: SyscountSnapshot | undefined
 
   private constructor(collection: Collection, links: Links, names: ReadonlyMap<number, string>) {
     this.#collection = collection
@@ -103,29 +103,13 @@ export class Syscount implements Disposable {
 
   /** What was counted since `reset`, or since the start. */
   snapshot(): SyscountSnapshot {
-    const calls: CallTotals[] = []
-    for (const [number, totals] of this.#readCalls()) {
-      const since = minus(totals, this.#callsBefore.get(number) ?? NOTHING)
-      if (isNothing(since)) continue
-      calls.push({ number, name: this.#nameOf(number), ...since })
-    }
-    const processes: ProcessTotals[] = []
-    for (const [pid, { comm, ...totals }] of this.#readProcesses()) {
-      const since = minus(totals, this.#processesBefore.get(pid) ?? NOTHING)
-      if (!isNothing(since)) processes.push({ pid, comm, ...since })
-    }
-    return {
-      calls: calls.sort((a, b) => b.count - a.count || a.number - b.number),
-      processes: processes.sort((a, b) => b.count - a.count || a.pid - b.pid),
-      total: calls.reduce(plus, NOTHING),
-      lost: Number(this.#collection.globals.get('lost')),
-    }
+    const now = this.#read()
+    return this.#base === undefined ? now : snapshotDifference(now, this.#base)
   }
 
   /** Lets `snapshot` count from now on. */
   reset(): void {
-    this.#callsBefore = this.#readCalls()
-    this.#processesBefore = this.#readProcesses()
+    this.#base = this.#read()
   }
 
   /** Ends the counting; what was counted can still be read. */
@@ -138,6 +122,10 @@ export class Syscount implements Disposable {
     this.#collection[Symbol.dispose]()
   }
 
+  #read(): SyscountSnapshot {
+    return snapshotOf(this.#readCalls(), this.#readProcesses(), Number(this.#collection.globals.get('lost')))
+  }
+
   #nameOf(number: number): string {
     const name = this.#names.get(number)
     if (name !== undefined) return name
@@ -145,37 +133,49 @@ export class Syscount implements Disposable {
     return number === this.#collection.map('calls').maxEntries - 1 ? '[other]' : `[${number}]`
   }
 
-  #readCalls(): Map<number, Totals> {
-    const found = new Map<number, Totals>()
+  #readCalls(): CallTotals[] {
     const { handle } = this.#collection.map('calls')
-    const key = new Uint8Array(4)
-    for (let number = 0; number < handle.maxEntries; number++) {
-      new DataView(key.buffer).setUint32(0, number, true)
-      const totals = sumOverCpus(lookup(handle, key), TOTALS_BYTES)
-      if (!isNothing(totals)) found.set(number, totals)
-    }
-    return found
+    return Array.from({ length: handle.maxEntries }, (_, number) => ({
+      number,
+      name: this.#nameOf(number),
+      ...sumOverCpus(lookup(handle, number), TOTALS_BYTES),
+    }))
   }
 
-  #readProcesses(): Map<number, Totals & { readonly comm: string }> {
-    const found = new Map<number, Totals & { readonly comm: string }>()
+  #readProcesses(): ProcessTotals[] {
     const { handle } = this.#collection.map('processes')
-    for (const pid of this.#collection.map<number>('processes').keys()) {
-      const key = new Uint8Array(4)
-      new DataView(key.buffer).setUint32(0, pid, true)
-      const value = lookup(handle, key)
-      if (value.length === 0) continue
-      found.set(pid, {
-        comm: commIn(value, TOTALS_BYTES + COMM_BYTES),
-        ...sumOverCpus(value, TOTALS_BYTES + COMM_BYTES),
-      })
-    }
-    return found
+    return Array.from(this.#collection.map<number>('processes').keys(), (pid) => {
+      const value = lookup(handle, pid)
+      const stride = TOTALS_BYTES + COMM_BYTES
+      return { pid, comm: commIn(value, stride), ...sumOverCpus(value, stride) }
+    })
+  }
+}
+
+/** What `later` counted and `earlier` had not. */
+export function snapshotDifference(later: SyscountSnapshot, earlier: SyscountSnapshot): SyscountSnapshot {
+  const calls = new Map(earlier.calls.map((row) => [row.number, row]))
+  const processes = new Map(earlier.processes.map((row) => [row.pid, row]))
+  return snapshotOf(
+    later.calls.map((row) => ({ ...row, ...minus(row, calls.get(row.number) ?? NOTHING) })),
+    later.processes.map((row) => ({ ...row, ...minus(row, processes.get(row.pid) ?? NOTHING) })),
+    later.lost - earlier.lost,
+  )
+}
+
+function snapshotOf(calls: CallTotals[], processes: ProcessTotals[], lost: number): SyscountSnapshot {
+  return {
+    calls: calls.filter(isSomething).sort((a, b) => b.count - a.count || a.number - b.number),
+    processes: processes.filter(isSomething).sort((a, b) => b.count - a.count || a.pid - b.pid),
+    total: calls.reduce(plus, NOTHING),
+    lost,
   }
 }
 
 /** The bytes of a value, or none where there is no such key. */
-function lookup(handle: MapHandle, key: Uint8Array): Uint8Array {
+function lookup(handle: MapHandle, number: number): Uint8Array {
+  const key = new Uint8Array(4)
+  new DataView(key.buffer).setUint32(0, number, true)
   const value = handle.lookup(key)
   return typeof value === 'number' ? new Uint8Array(0) : value
 }
@@ -187,7 +187,7 @@ function sumOverCpus(value: Uint8Array, stride: number): Totals {
     const count = u64(view, at)
     const errors = u64(view, at + 8)
     const timeNs = u64(view, at + 16)
-    if (count + errors + timeNs > 0) sum = plus(sum, { count, errors, timeNs })
+    if (count > 0 || errors > 0 || timeNs > 0) sum = plus(sum, { count, errors, timeNs })
   }
   return sum
 }
@@ -218,4 +218,4 @@ const minus = (a: Totals, b: Totals): Totals => ({
   timeNs: a.timeNs - b.timeNs,
 })
 
-const isNothing = ({ count, errors, timeNs }: Totals): boolean => count === 0 && errors === 0 && timeNs === 0
+const isSomething = ({ count, errors, timeNs }: Totals): boolean => count > 0 || errors > 0 || timeNs > 0

@@ -264,7 +264,8 @@ export class FakeKernel implements abi.Syscalls {
   #element(cmd: number, attr: abi.StructValue<typeof abi.mapElemAttr>): number {
     const map = this.#map(attr.map_fd)
     if (map === undefined) return -abi.EBADF
-    if (cmd === abi.BPF_CMD.BPF_MAP_DELETE_ELEM && (attr.value !== 0n || attr.flags !== 0n)) return -abi.EINVAL
+    if (cmd === abi.BPF_CMD.BPF_MAP_DELETE_ELEM && (attr.value !== 0n || attr.flags !== 0n))
+      return -abi.EINVAL
     const key = hex(this.memory.view(attr.key, map.attr.key_size))
     const found = map.elements.get(key)
     if (cmd === abi.BPF_CMD.BPF_MAP_UPDATE_ELEM) {
