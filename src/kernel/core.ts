@@ -31,6 +31,7 @@ export class KernelCore implements MapHost, Disposable {
   readonly engine: Engine
   readonly verifier: Verifier
   readonly tracePipe: TracePipe
+  readonly profilingClockNs: () => bigint
   readonly runner: ProgramRunner
   readonly probes: ProbeManager
   readonly maps = new IdTable<MapObject>()
@@ -55,13 +56,14 @@ export class KernelCore implements MapHost, Disposable {
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
     this.engine = new InterpreterEngine(this.arena, options.instructionBudget ?? NO_BUDGET_LIMIT)
     this.verifier = options.verifier ?? new StructureVerifier()
+    this.profilingClockNs = options.profilingClockNs ?? (() => port.clockNs('monotonic'))
     this.runner = new ProgramRunner({
       port,
       arena: this.arena,
       grace: this.grace,
       tracePipe: this.tracePipe,
       random: this.random,
-      profilingClockNs: options.profilingClockNs ?? (() => port.clockNs('monotonic')),
+      profilingClockNs: this.profilingClockNs,
       onProgramFault: options.onProgramFault,
       mapAt: (address) => this.#mapsByAddress.get(address),
     })

@@ -17,6 +17,8 @@ export interface Executable {
 /** A helper's environment whose `callback` the engine sets while a helper is being called. */
 export interface RunEnvironment extends HelperEnvironment {
   callback: HelperEnvironment['callback']
+  /** The packet that legacy packet loads read; undefined where there is none. */
+  readonly packet: Uint8Array | undefined
 }
 
 export interface Engine {

@@ -55,7 +55,10 @@ export class InterpreterEngine implements Engine {
         return this.#continueWith(body(environment, r1, r2, r3, r4, r5), context)
       })
     }
-    const environment: Environment = { helper: (id) => this.#functions.get(id) }
+    const environment: Environment = {
+      helper: (id) => this.#functions.get(id),
+      packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
+    }
     this.#interpreter = new Interpreter(arena, environment)
   }
 
@@ -76,6 +79,15 @@ export class InterpreterEngine implements Engine {
     } finally {
       this.#environment = outer
     }
+  }
+
+  /** Big endian; undefined outside of the packet. */
+  #load(offset: number, sizeBytes: 1 | 2 | 4): number | undefined {
+    const packet = this.#environment?.packet
+    if (packet === undefined || offset < 0 || offset + sizeBytes > packet.length) return undefined
+    let value = 0
+    for (let i = 0; i < sizeBytes; i++) value = value * 256 + (packet[offset + i] as number)
+    return value
   }
 
   #continueWith(result: HelperResult, context: HelperContext): bigint | TailCall {

@@ -17,15 +17,15 @@ export interface ProgramTypeRow {
   readonly linkAttachTypes: readonly number[]
   /** Whether BPF_F_SLEEPABLE must be given, or may; default: it must not. */
   readonly sleeps?: 'may' | 'always'
-  /** How BPF_PROG_TEST_RUN runs it: with words as arguments, with a context of its own. */
-  readonly testRun?: 'arguments' | 'context'
+  /** How BPF_PROG_TEST_RUN runs it: with a packet (which legacy packet loads read), with words as arguments, with a context of its own. */
+  readonly testRun?: 'packet' | 'arguments' | 'context'
 }
 
 const T = BPF_PROG_TYPE
 const A = BPF_ATTACH_TYPE
 
 export const programTypes: readonly ProgramTypeRow[] = [
-  { type: T.BPF_PROG_TYPE_SOCKET_FILTER, name: 'socket_filter', linkAttachTypes: [] },
+  { type: T.BPF_PROG_TYPE_SOCKET_FILTER, name: 'socket_filter', linkAttachTypes: [], testRun: 'packet' },
   { type: T.BPF_PROG_TYPE_KPROBE, name: 'kprobe', linkAttachTypes: [A.BPF_PERF_EVENT], sleeps: 'may' },
   { type: T.BPF_PROG_TYPE_TRACEPOINT, name: 'tracepoint', linkAttachTypes: [A.BPF_PERF_EVENT] },
   { type: T.BPF_PROG_TYPE_PERF_EVENT, name: 'perf_event', linkAttachTypes: [A.BPF_PERF_EVENT] },

@@ -36,6 +36,7 @@ export interface Invocation {
   readonly context: bigint
   readonly probedAddress?: bigint
   readonly cookie?: bigint
+  readonly packet?: Uint8Array
 }
 
 export class ProgramRunner {
@@ -138,6 +139,7 @@ class Environment implements RunEnvironment {
   readonly cpu: number
   readonly context: bigint
   callback: RunEnvironment['callback'] = () => undefined
+  readonly packet: Uint8Array | undefined
   readonly #host: RunnerHost
   readonly #invocation: Invocation
 
@@ -145,6 +147,7 @@ class Environment implements RunEnvironment {
     this.arena = host.arena
     this.cpu = invocation.cpu
     this.context = invocation.context
+    this.packet = invocation.packet
     this.#host = host
     this.#invocation = invocation
   }

@@ -15,7 +15,17 @@ import {
   type StructValue,
 } from '../../abi/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
-import { CALL_SOURCE, decode, OPCODE, type Program } from '../../isa/index.ts'
+import {
+  CALL_SOURCE,
+  CLASS,
+  classOf,
+  decode,
+  type Instruction,
+  MODE,
+  modeOf,
+  OPCODE,
+  type Program,
+} from '../../isa/index.ts'
 import { reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { BtfObject } from '../btf-object.ts'
 import type { KernelCore } from '../core.ts'
@@ -42,6 +52,7 @@ const TRUE_SIZE = progLoadAttr.offsets.log_true_size
 const FUNC_INFO_BYTES = 8
 const LINE_INFO_BYTES = 16
 const LARGEST_RECORD = 252
+const PACKET_MESSAGE = 'BPF_LD_[ABS|IND] instructions not allowed for this program type'
 const SLEEP_MESSAGE = 'Programs of this type sleep always or never'
 
 /** What the attribute points to, copied in. */
@@ -182,7 +193,7 @@ function copyRecords(process: KernelProcess, records: Records): Uint8Array | num
 function verify(
   core: KernelCore,
   attr: Attr,
-  { program, isGplCompatible }: Copied,
+  { type, program, isGplCompatible }: Copied,
   references: ProgramReferences,
   types: CopiedTypes,
 ): VerifierVerdict {
@@ -196,6 +207,8 @@ function verify(
     mapAt: (index) => references.propertiesAt(index),
   })
   if (!verdict.accepted) return verdict
+  const load = type.testRun === 'packet' ? -1 : program.findIndex(isPacketLoad)
+  if (load >= 0) return reject(EINVAL, load, PACKET_MESSAGE)
   if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
   const index = program.findIndex(
     (insn) =>
@@ -209,11 +222,13 @@ function verify(
     return reject(EINVAL, index, `helper ${helperName(imm)}#${imm} is not available in this kernel`)
   }
   for (const map of references.programArrays()) {
-    const type = programType(attr.prog_type) as ProgramTypeRow
     if (!map.admits({ type })) return reject(EINVAL, undefined, '')
   }
   return verdict
 }
+
+const isPacketLoad = ({ opcode }: Instruction): boolean =>
+  classOf(opcode) === CLASS.LD && (modeOf(opcode) === MODE.ABS || modeOf(opcode) === MODE.IND)
 
 /** Source: check_attach_btf_id() of kernel/bpf/verifier.c of Linux. */
 function maySleepAs({ prog_type, prog_flags }: Attr): boolean {

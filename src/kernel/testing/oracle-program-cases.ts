@@ -438,6 +438,34 @@ function addTestRuns(add: Add): void {
     script.bpf('BPF_PROG_TEST_RUN', progTestRunAttr.encode({}), { [at.prog_fd]: createMap(script, hash) })
   })
 
+  add('PROG_TEST_RUN of a socket filter', (script) => {
+    const loaded = loadProgram(script, 'r6 = r1\nr0 = *(u16 *)skb[2]\nexit')
+    const frame = Uint8Array.from({ length: 64 }, (_, i) => i)
+    const run = (attr: Attr, hasData = true) => {
+      const out = script.buffer(64)
+      const bytes = script.buffer(progTestRunAttr.encode(attr), {
+        [at.prog_fd]: loaded,
+        ...(hasData ? { [at.data_in]: script.buffer(frame), [at.data_out]: out } : {}),
+      })
+      script.bpfOn('BPF_PROG_TEST_RUN', bytes, progTestRunAttr.size)
+      script.dump(bytes, at.retval, 4)
+      script.dump(bytes, at.data_size_out, 4)
+      script.dump(out, 0, 64)
+    }
+    run({ data_size_in: 64 })
+    run({ data_size_in: 64, data_size_out: 64 })
+    run({ data_size_in: 64, data_size_out: 20, repeat: 3 })
+    run({ data_size_in: 13 })
+    run({ data_size_in: 64 }, false)
+    for (const more of [{ flags: 1 }, { flags: 4 }, { cpu: 1 }, { batch_size: 1 }])
+      run({ data_size_in: 64, ...more })
+  })
+
+  add('PROG_LOAD: packet loads in types without packets', (script) => {
+    const source = 'r6 = r1\nr0 = *(u16 *)skb[2]\nexit'
+    for (const prog_type of [2, 5, 7, 17]) loadProgram(script, source, { prog_type })
+  })
+
   add('PROG_TEST_RUN of a syscall program', (script) => {
     const source = 'r2 = 77\n*(u32 *)(r1 +4) = r2\nr0 = 5\nexit'
     const type = { prog_type: BPF_PROG_TYPE_SYSCALL, prog_flags: SLEEPABLE }
