@@ -1,0 +1,183 @@
+/**
+ * Reads a folder of programs with the verdicts that a Linux kernel gave them: the input of `agreement.ts` and of
+ * `bench/verifier.ts`. The folder's own README describes the format.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { Btf, BtfError } from '../src/btf/index.ts'
+import { decode } from '../src/isa/index.ts'
+import type { MapSpec, ProgramInput } from '../src/verifier/program.ts'
+
+export interface RecordedVerdict {
+  readonly id: string
+  readonly corpus: string
+  readonly object: string
+  readonly program: string
+  readonly prog_type: string
+  readonly insn_cnt: number
+  readonly verdict: 'accept' | 'reject'
+  readonly errno: number
+  readonly message: string
+  readonly processed_insns: number
+  readonly verification_time_us: number | null
+}
+
+interface RecordedMap {
+  readonly type: number
+  readonly name: string
+  readonly key_size: number
+  readonly value_size: number
+  readonly max_entries: number
+  readonly flags: number
+  readonly inner: number
+  readonly extra: number
+  readonly key_type_id: number
+  readonly value_type_id: number
+  readonly btf: string | null
+  readonly frozen: boolean
+  readonly value: string | null
+}
+
+interface RecordedLoad {
+  readonly id: string
+  readonly btf_dir: string
+  readonly prog_type_id: number
+  readonly expected_attach_type: number
+  readonly prog_flags: number
+  readonly license: string
+  readonly prog_name: string
+  readonly attach_btf_id: number
+  readonly attach_prog_fd: number
+  readonly insns: string
+  readonly maps: readonly RecordedMap[]
+  readonly btf: string | null
+  readonly func_info: readonly (readonly [number, number])[]
+  readonly fd_array: readonly { idx: number; map: number; btf: string | null }[]
+}
+
+const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '')
+
+function parsed(bytes: Uint8Array): Btf | undefined {
+  const btf = Btf.parse(bytes)
+  return btf instanceof BtfError ? undefined : btf
+}
+
+/** Recorded programs, made into inputs when asked for. */
+export class Corpus {
+  readonly #folder: string
+  readonly #kernels = new Map<string, Btf | undefined>()
+  readonly #blobs = new Map<string, Uint8Array>()
+  readonly #btfs = new Map<string, Btf | undefined>()
+  readonly verdicts: ReadonlyMap<string, RecordedVerdict>
+
+  constructor(folder: string) {
+    this.#folder = folder
+    const verdicts = lines(readFileSync(join(folder, 'verdicts.jsonl'), 'utf8')).map(
+      (line) => JSON.parse(line) as RecordedVerdict,
+    )
+    this.verdicts = new Map(verdicts.map((v) => [v.id, v]))
+    for (const line of lines(gunzipSync(readFileSync(join(folder, 'btf/blobs.jsonl.gz'))).toString())) {
+      const { sha, btf } = JSON.parse(line) as { sha: string; btf: string }
+      this.#blobs.set(sha, Buffer.from(btf, 'base64'))
+    }
+  }
+
+  static isAt(folder: string): boolean {
+    return existsSync(join(folder, 'verdicts.jsonl'))
+  }
+
+  /** Types of the kernel that judged. */
+  kernel(name: string): Btf | undefined {
+    if (!this.#kernels.has(name)) {
+      const file = join(this.#folder, `btf/vmlinux-${name}.btf.xz`)
+      const { stdout } = spawnSync('xz', ['-dc', file], { maxBuffer: 1 << 26 })
+      this.#kernels.set(name, parsed(stdout))
+    }
+    return this.#kernels.get(name)
+  }
+
+  #btf(sha: string | null): Btf | undefined {
+    if (sha === null) return undefined
+    if (!this.#btfs.has(sha)) {
+      const bytes = this.#blobs.get(sha)
+      this.#btfs.set(sha, bytes === undefined ? undefined : parsed(bytes))
+    }
+    return this.#btfs.get(sha)
+  }
+
+  *programs(corpus?: string): Iterable<{ verdict: RecordedVerdict; input: ProgramInput }> {
+    for (const file of readdirSync(join(this.#folder, 'loads')).sort()) {
+      const name = file.replace('.jsonl.gz', '')
+      if (corpus !== undefined && name !== corpus) continue
+      for (const line of lines(gunzipSync(readFileSync(join(this.#folder, 'loads', file))).toString())) {
+        const load = JSON.parse(line) as RecordedLoad
+        const verdict = this.verdicts.get(load.id)
+        if (verdict !== undefined) yield { verdict, input: this.#input(load) }
+      }
+    }
+  }
+
+  #input(load: RecordedLoad): ProgramInput {
+    const decoded = decode(Buffer.from(load.insns, 'base64'))
+    if (!decoded.ok) throw new Error(`${load.id}: ${decoded.error.message}`)
+    const maps: MapSpec[] = []
+    const mapAt = (index: number): MapSpec | undefined => {
+      const known = maps[index]
+      const m = load.maps[index]
+      if (known !== undefined || m === undefined) return known
+      const inner = m.inner >= 0 ? mapAt(m.inner) : undefined
+      const btf = this.#btf(m.btf)
+      const map: MapSpec = {
+        type: m.type,
+        name: m.name,
+        keySize: m.key_size,
+        valueSize: m.value_size,
+        maxEntries: m.max_entries,
+        flags: m.flags,
+        extra: BigInt(m.extra),
+        keyTypeId: m.key_type_id,
+        valueTypeId: m.value_type_id,
+        frozen: m.frozen,
+        ...(inner === undefined ? {} : { inner }),
+        ...(btf === undefined ? {} : { btf }),
+        ...(m.value === null ? {} : { value: Buffer.from(m.value, 'base64') }),
+      }
+      maps[index] = map
+      return map
+    }
+    load.maps.forEach((_, i) => {
+      mapAt(i)
+    })
+    const kernel = this.kernel(load.btf_dir)
+    const descriptors: ProgramInput['descriptors'][number][] = []
+    for (const entry of load.fd_array) {
+      const map = maps[entry.map]
+      descriptors[entry.idx] = {
+        ...(map === undefined ? {} : { map }),
+        ...(entry.btf === 'vmlinux' && kernel !== undefined ? { btf: kernel } : {}),
+        isModule: entry.btf === 'module',
+      }
+    }
+    const btf = this.#btf(load.btf)
+    return {
+      instructions: decoded.program,
+      programType: load.prog_type_id,
+      expectedAttachType: load.expected_attach_type,
+      flags: load.prog_flags,
+      license: load.license,
+      name: load.prog_name,
+      maps,
+      descriptors,
+      functions: load.func_info.map(([instruction, typeId]) => ({ instruction, typeId })),
+      lines: [],
+      logLevel: 0,
+      ...(btf === undefined ? {} : { btf }),
+      ...(kernel === undefined ? {} : { kernelTypes: kernel }),
+      ...(load.attach_btf_id === 0 && load.attach_prog_fd === 0
+        ? {}
+        : { attach: { btfId: load.attach_btf_id, isProgram: load.attach_prog_fd !== 0 } }),
+    }
+  }
+}

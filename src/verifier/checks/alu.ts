@@ -1,0 +1,371 @@
+/**
+ * Arithmetic: on scalars, on pointers with a scalar, and moves.
+ *
+ * Source: check_alu_op, adjust_reg_min_max_vals, adjust_ptr_min_max_vals in kernel/bpf/verifier.c of Linux 6.18.
+ */
+import { CLASS, classOf, codeOf, type Instruction, SOURCE, sourceOf } from '../../isa/index.ts'
+import { type AluOperation, scalarOperation, signExtend32, signExtend64 } from '../domain/arithmetic.ts'
+import { boundsAreSane, syncBounds, zeroExtend32 } from '../domain/bounds.ts'
+import { BASE, baseOf, kindName } from '../domain/kinds.ts'
+import {
+  ADD_CONST,
+  knownScalar,
+  type Register,
+  S64_MAX,
+  S64_MIN,
+  U64_MAX,
+  unknownScalar,
+} from '../domain/register.ts'
+import { tnumAdd, tnumSubtract } from '../domain/tnum.ts'
+import { isPacketPointer, MAX_VARIABLE_OFFSET, mayBeNull, type Proof } from '../proof.ts'
+import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
+import { markPrecise } from '../state/precision.ts'
+import { bitWidth, withScalarId } from './stack.ts'
+
+const OPERATIONS: Readonly<Record<number, AluOperation>> = {
+  0: 'add',
+  16: 'sub',
+  32: 'mul',
+  48: 'div',
+  64: 'or',
+  80: 'and',
+  96: 'lsh',
+  112: 'rsh',
+  128: 'neg',
+  144: 'mod',
+  160: 'xor',
+  192: 'arsh',
+}
+
+const SIGNS: Readonly<Record<number, string>> = {
+  0: '+=',
+  16: '-=',
+  32: '*=',
+  48: '/=',
+  64: '|=',
+  80: '&=',
+  96: '<<=',
+  112: '>>=',
+  128: 'neg',
+  144: '%=',
+  160: '^=',
+  176: '=',
+  192: 's>>=',
+  208: 'endian',
+}
+
+const LIMIT = BigInt(MAX_VARIABLE_OFFSET)
+
+/** Offsets of pointers stay far away from where they could overflow. */
+function checkOffset(p: Proof, register: Register, kind: number): void {
+  const name = kindName(kind)
+  const signed = BigInt.asIntN(64, register.value)
+  if (register.mask === 0n && (signed >= LIMIT || signed <= -LIMIT)) {
+    throw p.refuse(EINVAL, `math between ${name} pointer and ${signed} is not allowed`)
+  }
+  if (register.off >= MAX_VARIABLE_OFFSET || register.off <= -MAX_VARIABLE_OFFSET) {
+    throw p.refuse(EINVAL, `${name} pointer offset ${register.off} is not allowed`)
+  }
+  if (register.smin === S64_MIN) {
+    throw p.refuse(
+      EINVAL,
+      `math between ${name} pointer and register with unbounded min value is not allowed`,
+    )
+  }
+  if (register.smin >= LIMIT || register.smin <= -LIMIT) {
+    throw p.refuse(EINVAL, `value ${register.smin} makes ${name} pointer be out of bounds`)
+  }
+}
+
+const ARITHMETIC_KINDS: ReadonlySet<number> = new Set([
+  BASE.CTX,
+  BASE.MAP_VALUE,
+  BASE.MAP_KEY,
+  BASE.STACK,
+  BASE.PACKET_META,
+  BASE.PACKET,
+  BASE.TP_BUFFER,
+  BASE.BTF_ID,
+  BASE.MEM,
+  BASE.BUF,
+  BASE.FUNC,
+  BASE.DYNPTR,
+])
+
+const fits32 = (x: bigint): boolean => BigInt.asIntN(32, x) === x
+
+function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offset: Register): void {
+  const { dst } = insn
+  const code = codeOf(insn.opcode)
+  const known = offset.mask === 0n
+  if (
+    (known && (offset.smin !== offset.smax || offset.umin !== offset.umax)) ||
+    offset.smin > offset.smax ||
+    offset.umin > offset.umax
+  ) {
+    p.setUnknown(dst)
+    return
+  }
+  if (classOf(insn.opcode) !== CLASS.ALU64) {
+    if (code === 0x10) {
+      p.setUnknown(dst)
+      return
+    }
+    throw p.refuse(EACCES, `R${dst} 32-bit pointer arithmetic prohibited`)
+  }
+  const name = kindName(pointer.kind)
+  if (mayBeNull(pointer.kind)) {
+    throw p.refuse(EACCES, `R${dst} pointer arithmetic on ${name} prohibited, null-check it first`)
+  }
+  const base = baseOf(pointer.kind)
+  const isAddZero = known && offset.smin === 0n && code === 0x00
+  const isAllowed =
+    ARITHMETIC_KINDS.has(base) ||
+    (base === BASE.FLOW_KEYS && (known || isAddZero)) ||
+    isAddZeroKind(base, isAddZero)
+  if (!isAllowed) throw p.refuse(EACCES, `R${dst} pointer arithmetic on ${name} prohibited`)
+  const isOwn = p.reg(dst) === pointer
+  checkOffset(p, offset, pointer.kind)
+  checkOffset(p, pointer, pointer.kind)
+  const r = pointer.copy()
+  r.setUnbounded32()
+  if (code === 0x00) {
+    const fixed = BigInt(pointer.off) + offset.smin
+    if (known && fits32(fixed)) r.off = Number(fixed)
+    else {
+      const smin = pointer.smin + offset.smin
+      const smax = pointer.smax + offset.smax
+      const overflows = smin < S64_MIN || smin > S64_MAX || smax < S64_MIN || smax > S64_MAX
+      r.smin = overflows ? S64_MIN : smin
+      r.smax = overflows ? S64_MAX : smax
+      const umin = pointer.umin + offset.umin
+      const umax = pointer.umax + offset.umax
+      const wraps = umin > U64_MAX || umax > U64_MAX
+      r.umin = wraps ? 0n : umin
+      r.umax = wraps ? U64_MAX : umax
+      r.setTnum(tnumAdd(pointer, offset))
+      if (isPacketPointer(pointer)) {
+        r.id = p.newId()
+        r.range = 0
+      }
+    }
+  } else if (code === 0x10) {
+    if (!isOwn) throw p.refuse(EACCES, `R${dst} tried to subtract pointer from scalar`)
+    if (pointer.kind === BASE.STACK) {
+      throw p.refuse(EACCES, `R${dst} subtraction from stack pointer prohibited`)
+    }
+    const fixed = BigInt(pointer.off) - offset.smin
+    if (known && fits32(fixed)) r.off = Number(fixed)
+    else {
+      const smin = pointer.smin - offset.smax
+      const smax = pointer.smax - offset.smin
+      const overflows = smin < S64_MIN || smin > S64_MAX || smax < S64_MIN || smax > S64_MAX
+      r.smin = overflows ? S64_MIN : smin
+      r.smax = overflows ? S64_MAX : smax
+      if (pointer.umin < offset.umax) {
+        r.umin = 0n
+        r.umax = U64_MAX
+      } else {
+        r.umin = pointer.umin - offset.umax
+        r.umax = pointer.umax - offset.umin
+      }
+      r.setTnum(tnumSubtract(pointer, offset))
+      if (isPacketPointer(pointer)) {
+        r.id = p.newId()
+        if (offset.smin < 0n) r.range = 0
+      }
+    }
+  } else if (code === 0x50 || code === 0x40 || code === 0xa0) {
+    throw p.refuse(EACCES, `R${dst} bitwise operator ${SIGNS[code]} on pointer prohibited`)
+  } else {
+    throw p.refuse(EACCES, `R${dst} pointer arithmetic with ${SIGNS[code]} operator prohibited`)
+  }
+  checkOffset(p, r, pointer.kind)
+  syncBounds(r)
+  p.setReg(dst, r)
+}
+
+/** Adding 0 is harmless on these only. */
+const isAddZeroKind = (base: number, isAddZero: boolean): boolean =>
+  isAddZero && (base === BASE.CONST_MAP || base === BASE.FLOW_KEYS)
+
+/** An empty range means that the path cannot be taken: forget what was derived. */
+export function settle(p: Proof, n: number, what: string): void {
+  const register = p.reg(n)
+  if (boundsAreSane(register)) return
+  if (p.testsInvariants) throw p.refuse(EFAULT, `REG INVARIANTS VIOLATION (${what})`)
+  const copy = register.copy()
+  copy.setUnbounded()
+  copy.value = 0n
+  copy.mask = U64_MAX
+  p.setReg(n, copy)
+}
+
+function move(p: Proof, insn: Instruction, is64: boolean): void {
+  const { dst, src } = insn
+  if (sourceOf(insn.opcode) === SOURCE.K) {
+    p.setReg(dst, knownScalar(is64 ? BigInt(insn.imm) : BigInt(insn.imm >>> 0)))
+    return
+  }
+  if (is64 && insn.imm !== 0) {
+    const r = unknownScalar()
+    if (insn.imm === 1) r.kind = BASE.ARENA
+    p.setReg(dst, r)
+    return
+  }
+  let source = p.reg(src)
+  const link = (): void => {
+    const linked = withScalarId(p, source)
+    if (linked !== source) {
+      p.regs[src] = linked
+      source = linked
+    }
+  }
+  if (is64 && insn.offset === 0) {
+    link()
+    p.setReg(dst, source)
+    return
+  }
+  if (source.kind !== BASE.SCALAR) {
+    const r = unknownScalar()
+    if (!is64) zeroExtend32(r)
+    p.setReg(dst, r)
+    return
+  }
+  const keepsValue = insn.offset === 0 ? bitWidth(source) <= 32 : source.umax < 1n << BigInt(insn.offset - 1)
+  if (keepsValue) link()
+  const r = source.copy()
+  if (!keepsValue) r.id = 0
+  const bytes = (insn.offset >> 3) as 1 | 2 | 4
+  if (is64) signExtend64(r, bytes)
+  else {
+    if (insn.offset !== 0) signExtend32(r, bytes as 1 | 2)
+    zeroExtend32(r)
+  }
+  p.setReg(dst, r)
+}
+
+function operate(p: Proof, insn: Instruction, is64: boolean): void {
+  const { dst, src } = insn
+  const code = codeOf(insn.opcode)
+  const target = p.reg(dst)
+  if (target.kind === BASE.ARENA) return
+  let operand: Register
+  if (sourceOf(insn.opcode) === SOURCE.X) {
+    operand = p.reg(src)
+    if (operand.kind !== BASE.SCALAR) {
+      if (target.kind !== BASE.SCALAR) {
+        if (code === 0x10) {
+          p.setUnknown(dst)
+          return
+        }
+        throw p.refuse(EACCES, `R${dst} pointer ${SIGNS[code]} pointer prohibited`)
+      }
+      markPrecise(p, dst)
+      pointerArithmetic(p, insn, operand, p.reg(dst))
+      return
+    }
+    if (target.kind !== BASE.SCALAR) {
+      markPrecise(p, src)
+      pointerArithmetic(p, insn, target, p.reg(src))
+      return
+    }
+    if (target.precise) markPrecise(p, src)
+    operand = p.reg(src)
+  } else {
+    operand = knownScalar(BigInt(insn.imm))
+    if (target.kind !== BASE.SCALAR) {
+      pointerArithmetic(p, insn, target, operand)
+      return
+    }
+  }
+  const r = p.reg(dst).copy()
+  const signed = insn.offset === 1
+  const name = OPERATIONS[code] as AluOperation
+  const operation = signed ? (name === 'div' ? 'sdiv' : 'smod') : name
+  const { id } = r
+  scalarOperation(operation, r, operand, !is64)
+  // A known distance from a linked register is kept, once.
+  if (code === 0x00 && is64 && id !== 0 && operand.mask === 0n) {
+    if ((id & ADD_CONST) !== 0 || operand.value > 0x7fff_ffffn) {
+      r.off = 0
+      r.id = 0
+    } else {
+      r.id = id | ADD_CONST
+      r.off = Number(operand.value)
+    }
+  } else r.id = 0
+  p.setReg(dst, r)
+}
+
+export function checkAlu(p: Proof, insn: Instruction): void {
+  const { opcode, dst, src } = insn
+  const code = codeOf(opcode)
+  const is64 = classOf(opcode) === CLASS.ALU64
+  const isRegisterForm = sourceOf(opcode) === SOURCE.X
+  if (code === 0xd0 || code === 0x80) {
+    if (code === 0x80) {
+      if (isRegisterForm || src !== 0 || insn.offset !== 0 || insn.imm !== 0) {
+        throw p.refuse(EINVAL, 'BPF_NEG uses reserved fields')
+      }
+    } else if (
+      src !== 0 ||
+      insn.offset !== 0 ||
+      (insn.imm !== 16 && insn.imm !== 32 && insn.imm !== 64) ||
+      (is64 && isRegisterForm)
+    ) {
+      throw p.refuse(EINVAL, 'BPF_END uses reserved fields')
+    }
+    const target = p.checkReadable(dst)
+    p.checkWritable(dst)
+    if (code === 0x80 && target.kind === BASE.SCALAR) {
+      const r = target.copy()
+      scalarOperation('neg', r, target, !is64)
+      r.id = 0
+      p.setReg(dst, r)
+    } else p.setUnknown(dst)
+    settle(p, dst, 'alu')
+    return
+  }
+  if (code === 0xb0) {
+    if (isRegisterForm) {
+      if (is64 && insn.offset === 1) {
+        if (insn.imm !== 1 && insn.imm !== 1 << 16) {
+          throw p.refuse(EINVAL, 'addr_space_cast insn can only convert between address space 1 and 0')
+        }
+        if (!p.hasArena) {
+          throw p.refuse(
+            EINVAL,
+            'addr_space_cast insn can only be used in a program that has an associated arena',
+          )
+        }
+      } else {
+        const isOffsetFine = is64
+          ? insn.offset === 0 || insn.offset === 8 || insn.offset === 16 || insn.offset === 32
+          : insn.offset === 0 || insn.offset === 8 || insn.offset === 16
+        if (insn.imm !== 0 || !isOffsetFine) throw p.refuse(EINVAL, 'BPF_MOV uses reserved fields')
+      }
+      p.checkReadable(src)
+    } else if (src !== 0 || insn.offset !== 0) throw p.refuse(EINVAL, 'BPF_MOV uses reserved fields')
+    p.checkWritable(dst)
+    move(p, insn, is64)
+    settle(p, dst, 'alu')
+    return
+  }
+  if (code > 0xd0) throw p.refuse(EINVAL, `invalid BPF_ALU opcode ${code.toString(16)}`)
+  const offsetFits = insn.offset === 0 || (insn.offset === 1 && (code === 0x30 || code === 0x90))
+  if (isRegisterForm) {
+    if (insn.imm !== 0 || !offsetFits) throw p.refuse(EINVAL, 'BPF_ALU uses reserved fields')
+    p.checkReadable(src)
+  } else if (src !== 0 || !offsetFits) throw p.refuse(EINVAL, 'BPF_ALU uses reserved fields')
+  p.checkReadable(dst)
+  if ((code === 0x90 || code === 0x30) && !isRegisterForm && insn.imm === 0) {
+    throw p.refuse(EINVAL, 'div by zero')
+  }
+  if ((code === 0x60 || code === 0x70 || code === 0xc0) && !isRegisterForm) {
+    if (insn.imm < 0 || insn.imm >= (is64 ? 64 : 32)) throw p.refuse(EINVAL, `invalid shift ${insn.imm}`)
+  }
+  p.checkWritable(dst)
+  operate(p, insn, is64)
+  settle(p, dst, 'alu')
+}

@@ -1,0 +1,220 @@
+/**
+ * Keeps the four ranges (signed and unsigned, 64 and 32 bits) and the known bits of a register in step: what one of
+ * them says, the others learn.
+ *
+ * All functions change the register that they are given: it must be a copy that no state holds yet.
+ *
+ * Source: reg_bounds_sync and its parts in kernel/bpf/verifier.c of Linux 6.18; precision must be neither more
+ * nor less than Linux's where verdicts are to agree.
+ */
+import { type Register, S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX } from './register.ts'
+import { tnumIntersect, tnumRange } from './tnum.ts'
+
+const LOW = 0xffff_ffffn
+const HIGH = 0xffff_ffff_0000_0000n
+const SIGN = 0x8000_0000_0000_0000n
+const REST = 0x7fff_ffff_ffff_ffffn
+
+const s64 = (x: bigint): bigint => BigInt.asIntN(64, x)
+const u64 = (x: bigint): bigint => BigInt.asUintN(64, x)
+const low32 = (x: bigint): number => Number(BigInt.asIntN(32, x))
+
+function fromBits64(r: Register): void {
+  const least = s64(r.value | (r.mask & SIGN))
+  const most = s64(r.value | (r.mask & REST))
+  if (least > r.smin) r.smin = least
+  if (most < r.smax) r.smax = most
+  if (r.value > r.umin) r.umin = r.value
+  const top = r.value | r.mask
+  if (top < r.umax) r.umax = top
+}
+
+function fromBits32(r: Register): void {
+  const value = low32(r.value)
+  const mask = low32(r.mask)
+  r.s32min = Math.max(r.s32min, value | (mask & S32_MIN))
+  r.s32max = Math.min(r.s32max, value | (mask & S32_MAX))
+  r.u32min = Math.max(r.u32min, value >>> 0)
+  r.u32max = Math.min(r.u32max, (value | mask) >>> 0)
+}
+
+export function updateBounds(r: Register): void {
+  fromBits32(r)
+  fromBits64(r)
+}
+
+function deduce32(r: Register): void {
+  const uminLow = low32(r.umin)
+  const umaxLow = low32(r.umax)
+  const sminLow = low32(r.smin)
+  const smaxLow = low32(r.smax)
+  const uminHigh = r.umin >> 32n
+  const umaxHigh = r.umax >> 32n
+  const sminHigh = r.smin >> 32n
+  const smaxHigh = r.smax >> 32n
+  // Equal upper halves: the lower halves are a range of their own.
+  if (uminHigh === umaxHigh) {
+    r.u32min = Math.max(r.u32min, uminLow >>> 0)
+    r.u32max = Math.min(r.u32max, umaxLow >>> 0)
+    if (uminLow <= umaxLow) {
+      r.s32min = Math.max(r.s32min, uminLow)
+      r.s32max = Math.min(r.s32max, umaxLow)
+    }
+  }
+  if (sminHigh === smaxHigh) {
+    if (sminLow >>> 0 <= smaxLow >>> 0) {
+      r.u32min = Math.max(r.u32min, sminLow >>> 0)
+      r.u32max = Math.min(r.u32max, smaxLow >>> 0)
+    }
+    if (sminLow <= smaxLow) {
+      r.s32min = Math.max(r.s32min, sminLow)
+      r.s32max = Math.min(r.s32max, smaxLow)
+    }
+  }
+  // Neighbouring upper halves, lower halves from negative to positive.
+  if (BigInt.asUintN(32, uminHigh + 1n) === umaxHigh && uminLow < 0 && umaxLow >= 0) {
+    r.s32min = Math.max(r.s32min, uminLow)
+    r.s32max = Math.min(r.s32max, umaxLow)
+  }
+  if (BigInt.asUintN(32, sminHigh + 1n) === BigInt.asUintN(32, smaxHigh) && sminLow < 0 && smaxLow >= 0) {
+    r.s32min = Math.max(r.s32min, sminLow)
+    r.s32max = Math.min(r.s32max, smaxLow)
+  }
+  if ((r.u32min | 0) <= (r.u32max | 0)) {
+    r.s32min = Math.max(r.s32min, r.u32min | 0)
+    r.s32max = Math.min(r.s32max, r.u32max | 0)
+  }
+  if (r.s32min >>> 0 <= r.s32max >>> 0) {
+    r.u32min = Math.max(r.s32min >>> 0, r.u32min)
+    r.u32max = Math.min(r.s32max >>> 0, r.u32max)
+  }
+}
+
+function deduce64(r: Register): void {
+  const signedMin = s64(r.umin)
+  const signedMax = s64(r.umax)
+  if (signedMin <= signedMax) {
+    if (signedMin > r.smin) r.smin = signedMin
+    if (signedMax < r.smax) r.smax = signedMax
+  }
+  const unsignedMin = u64(r.smin)
+  const unsignedMax = u64(r.smax)
+  if (unsignedMin <= unsignedMax) {
+    if (unsignedMin > r.umin) r.umin = unsignedMin
+    if (unsignedMax < r.umax) r.umax = unsignedMax
+  } else if (r.umax < unsignedMin) {
+    // The signed range wraps around in unsigned terms, and the unsigned one meets only one of its ends.
+    r.smin = s64(r.umin)
+    if (unsignedMax < r.umax) r.umax = unsignedMax
+  } else if (unsignedMax < r.umin) {
+    r.smax = s64(r.umax)
+    if (unsignedMin > r.umin) r.umin = unsignedMin
+  }
+}
+
+function deduceMixed(r: Register): void {
+  const low = BigInt(r.u32min)
+  const high = BigInt(r.u32max)
+  const umin = (r.umin & HIGH) | low
+  const umax = (r.umax & HIGH) | high
+  if (umin > r.umin) r.umin = umin
+  if (umax < r.umax) r.umax = umax
+  const smin = s64((u64(r.smin) & HIGH) | low)
+  const smax = s64((u64(r.smax) & HIGH) | high)
+  if (smin > r.smin) r.smin = smin
+  if (smax < r.smax) r.smax = smax
+  if (r.s32min >= 0 && r.smin >= -0x8000_0000n && r.smax <= 0x7fff_ffffn) {
+    r.smin = BigInt(r.s32min)
+    r.smax = BigInt(r.s32max)
+    r.umin = r.smin
+    r.umax = u64(r.smax)
+    r.setTnum(tnumIntersect(r, tnumRange(u64(r.smin), u64(r.smax))))
+  }
+}
+
+function boundBits(r: Register): void {
+  const wide = tnumIntersect(r, tnumRange(r.umin, r.umax))
+  const narrow = tnumIntersect(
+    { value: wide.value & LOW, mask: wide.mask & LOW },
+    tnumRange(BigInt(r.u32min), BigInt(r.u32max)),
+  )
+  const value = (wide.value & HIGH) | narrow.value
+  r.value = value
+  r.mask = ((wide.mask & HIGH) | narrow.mask) & ~value
+}
+
+const isFullyUnknown = (r: Register): boolean =>
+  r.mask === U64_MAX &&
+  r.smin === S64_MIN &&
+  r.smax === S64_MAX &&
+  r.umin === 0n &&
+  r.umax === U64_MAX &&
+  r.s32min === S32_MIN &&
+  r.s32max === S32_MAX &&
+  r.u32min === 0 &&
+  r.u32max === U32_MAX
+
+export function syncBounds(r: Register): void {
+  if (isFullyUnknown(r)) return
+  updateBounds(r)
+  for (let round = 0; round < 3; round++) {
+    deduce32(r)
+    deduce64(r)
+    deduceMixed(r)
+  }
+  boundBits(r)
+  updateBounds(r)
+}
+
+/** Nothing can be in an empty range or differ from its known bits; if so, the path cannot be taken at all. */
+export function boundsAreSane(r: Register): boolean {
+  if (r.umin > r.umax || r.smin > r.smax || r.u32min > r.u32max || r.s32min > r.s32max) return false
+  if (r.mask === 0n) {
+    const signed = s64(r.value)
+    if (r.umin !== r.value || r.umax !== r.value || r.smin !== signed || r.smax !== signed) return false
+  }
+  if ((r.mask & LOW) === 0n) {
+    const low = low32(r.value)
+    if (r.u32min !== low >>> 0 || r.u32max !== low >>> 0 || r.s32min !== low || r.s32max !== low) return false
+  }
+  return true
+}
+
+/** A 32-bit operation was done: the upper half is zero, the 64-bit ranges follow the 32-bit ones. */
+export function zeroExtend32(r: Register): void {
+  r.value &= LOW
+  r.mask &= LOW
+  r.umin = BigInt(r.u32min)
+  r.umax = BigInt(r.u32max)
+  if (r.s32min >= 0 && r.s32max >= 0) {
+    r.smin = BigInt(r.s32min)
+    r.smax = BigInt(r.s32max)
+  } else {
+    r.smin = 0n
+    r.smax = LOW
+  }
+  syncBounds(r)
+}
+
+/** Keep the low `size` bytes, as a narrow load or store does. */
+export function truncate(r: Register, size: number): void {
+  r.value = BigInt.asUintN(size * 8, r.value)
+  r.mask = BigInt.asUintN(size * 8, r.mask)
+  const most = (1n << BigInt(size * 8)) - 1n
+  if ((r.umin & ~most) === (r.umax & ~most)) {
+    r.umin &= most
+    r.umax &= most
+  } else {
+    r.umin = 0n
+    r.umax = most
+  }
+  r.smin = r.umin
+  r.smax = r.umax
+  // A narrow register has no 32-bit bounds but those that follow from its 64-bit ones.
+  if (size >= 4) {
+    syncBounds(r)
+    return
+  }
+  r.setUnbounded32()
+  syncBounds(r)
+}

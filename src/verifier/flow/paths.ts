@@ -1,0 +1,268 @@
+/**
+ * Which paths still have to be walked, and which need not be.
+ *
+ * At a prune point the current state is compared with the saved ones: if one covers it, the path ends here. Otherwise
+ * it may be saved in turn. A saved state counts as proven once all paths from it ended (`branches` is 0); in a loop,
+ * a state may be matched with one that is still open, and precision marks are then carried around the loop when the
+ * whole loop has been walked.
+ *
+ * Source: is_state_visited, update_branch_counts, push_stack, pop_stack, propagate_backedges of Linux 6.18.
+ */
+
+import { BASE, BYTE } from '../domain/kinds.ts'
+import type { Register } from '../domain/register.ts'
+import { BRANCH_LIMIT, type LoopVisit, type Proof } from '../proof.ts'
+import { E2BIG, EINVAL } from '../refusal.ts'
+import { covers, frameInstruction, iteratorDepthsDiffer, mayBeLooping } from '../state/equal.ts'
+import { inheritPrecision, markAllImprecise, markAllPrecise, note } from '../state/precision.ts'
+import { EMPTY_REGISTER, EMPTY_SLOT, type Frame, type State } from '../state/state.ts'
+import { isMayGoto } from './graph.ts'
+
+const placeKey = (state: State, instruction: number): number =>
+  instruction * 0x10_0000 + (state.current.callsite + 1)
+
+function sameCallsites(a: State, b: State): boolean {
+  if (a.frames.length !== b.frames.length) return false
+  return a.frames.every((frame, i) => frame.callsite === (b.frames[i] as Frame).callsite)
+}
+
+/** The loop that `state` is in, with the calls that led there; undefined outside of loops. */
+function loopKey(p: Proof, state: State): string | undefined {
+  const calls: number[] = []
+  for (let f = 0; f < state.frames.length; f++) {
+    const at = frameInstruction(state, f)
+    const component = p.notes.component[at] as number
+    if (component !== 0) return `${calls.join(',')}:${component}`
+    if (f < state.frames.length - 1) calls.push(at)
+  }
+  return undefined
+}
+
+/** Marks in `state` may still grow: it is in a loop that has open back edges. */
+function isUnfinished(p: Proof, state: State): boolean {
+  const key = loopKey(p, state)
+  if (key === undefined) return false
+  return (p.loops.get(key)?.backEdges.length ?? 0) > 0
+}
+
+function enterLoop(p: Proof, state: State): void {
+  const key = loopKey(p, state)
+  if (key === undefined) return
+  let visit = p.loops.get(key)
+  if (visit === undefined) {
+    visit = { entry: undefined, backEdges: [] }
+    p.loops.set(key, visit)
+  }
+  visit.entry ??= state
+}
+
+const MAX_ROUNDS = 64
+
+function carryMarksAround(p: Proof, visit: LoopVisit): void {
+  for (let round = 0; ; round++) {
+    if (round > MAX_ROUNDS) {
+      for (const state of visit.backEdges) markAllPrecise(state)
+      break
+    }
+    let changed = false
+    for (const state of visit.backEdges) {
+      if (inheritPrecision(p, state.equalState as State, state)) changed = true
+    }
+    if (!changed) break
+  }
+  visit.backEdges = []
+}
+
+function leaveLoop(p: Proof, state: State): void {
+  const key = loopKey(p, state)
+  if (key === undefined) return
+  const visit = p.loops.get(key)
+  if (visit === undefined || visit.entry !== state) return
+  visit.entry = undefined
+  carryMarksAround(p, visit)
+}
+
+/** A path ended: its state and those it came from have one open branch less. */
+export function endPath(p: Proof, ended: State): void {
+  let state: State | undefined = ended
+  while (state !== undefined) {
+    state.branches--
+    if (state.branches > 0) break
+    leaveLoop(p, state)
+    state = state.parent
+  }
+}
+
+/** Queues a copy of the current state to be walked later from `instruction`. */
+export function pushBranch(p: Proof, instruction: number, previous: number): State {
+  const copy = p.state.copy()
+  pushState(p, copy, instruction, previous)
+  return copy
+}
+
+export function pushState(p: Proof, state: State, instruction: number, previous: number): void {
+  p.pending.push({ state, instruction, previous, logPosition: p.log.position })
+  if (p.pending.length > BRANCH_LIMIT) {
+    throw p.refuse(E2BIG, `The sequence of ${p.pending.length} jumps is too complex.`)
+  }
+  if (state.parent !== undefined) state.parent.branches++
+}
+
+/** Goes on with the branch that was queued last; false: none is left. */
+export function popBranch(p: Proof): boolean {
+  const next = p.pending.pop()
+  if (next === undefined) return false
+  p.state = next.state
+  p.index = next.instruction
+  p.previous = next.previous
+  if ((p.log.level & 2) === 0) p.log.rewind(next.logPosition)
+  return true
+}
+
+/** Forgets what is not read any more, so that later states compare equal more often. */
+function clean(p: Proof, state: State): void {
+  state.cleaned = true
+  for (let f = 0; f < state.frames.length; f++) {
+    const frame = state.frames[f] as Frame
+    const at = frameInstruction(state, f)
+    const live = p.notes.liveRegisters[at] as number
+    for (let i = 0; i < 10; i++) if ((live & (1 << i)) === 0) frame.regs[i] = EMPTY_REGISTER
+    const slots = p.stackLiveness.liveSlots(p, state, f)
+    if (slots === undefined) continue
+    for (let i = 0; i < frame.stack.length; i++) if (!slots.has(i)) frame.stack[i] = EMPTY_SLOT
+  }
+}
+
+const sameIterator = (p: Proof, current: State): boolean => {
+  const register = current.current.regs[1] as Register
+  if (register.kind !== BASE.STACK) return false
+  const offset = register.off + Number(BigInt.asIntN(32, register.value))
+  const slot = (current.frames[register.frame] as Frame).stack[Math.trunc((-offset - 1) / 8)]
+  return (
+    slot !== undefined && (slot.bytes & 0xf) === BYTE.ITER && slot.register.iterState === 1 && p !== undefined
+  )
+}
+
+/** Is the rest of this path known to be safe? Saves the state if it is worth it. */
+export function isVisited(p: Proof): boolean {
+  const { state: current, notes, index } = p
+  const isCheckpoint = notes.forceCheckpoint[index] === 1
+  const forced = p.prunesEverywhere || isCheckpoint || current.history.length > 40
+  let save = forced || (p.jumps - p.jumpsAtLastState >= 2 && p.processed - p.processedAtLastState >= 8)
+  const key = placeKey(current, index)
+  const list = p.explored.get(key)
+  if (list !== undefined) {
+    for (const old of list) {
+      if (old.branches > 0 || old.cleaned || old.instruction !== index || !sameCallsites(old, current))
+        continue
+      if (isUnfinished(p, old)) continue
+      clean(p, old)
+    }
+    let kept = 0
+    let count = 0
+    const length = list.length
+    for (let n = length - 1; n >= 0; n--) {
+      const old = list[n] as State
+      count++
+      let found = false
+      let isLoop = false
+      if (old.branches > 0) {
+        const frame = old.current
+        let skipsCheck = false
+        if (frame.inAsyncCallback && frame.asyncEntries !== current.current.asyncEntries) skipsCheck = true
+        else if (notes.isIteratorNext[index]) {
+          if (covers(p, old, current, 'within ranges') && sameIterator(p, current)) {
+            found = true
+            isLoop = true
+          }
+          skipsCheck = true
+        } else {
+          if (isMayGoto(p.insn(index)) && old.mayGotoDepth !== current.mayGotoDepth) {
+            if (covers(p, old, current, 'within ranges')) {
+              found = true
+              isLoop = true
+              skipsCheck = true
+            }
+          }
+          if (!found && notes.callsCallback[index]) {
+            if (covers(p, old, current, 'within ranges')) found = true
+            skipsCheck = true
+          }
+        }
+        if (!found && !skipsCheck) {
+          if (
+            mayBeLooping(old, current) &&
+            covers(p, old, current, 'exact') &&
+            !iteratorDepthsDiffer(old, current) &&
+            old.mayGotoDepth === current.mayGotoDepth &&
+            old.callbackUnrollDepth === current.callbackUnrollDepth
+          ) {
+            p.say(`infinite loop detected at insn ${index}\ncur state:`)
+            p.say(p.printer.state(current, current.currentIndex, true))
+            p.say('old state:')
+            throw p.refuse(EINVAL, `old state:${p.printer.state(old, current.currentIndex, true).trimEnd()}`)
+          }
+        }
+        if (
+          !found &&
+          !forced &&
+          p.jumps - p.jumpsAtLastState < 20 &&
+          p.processed - p.processedAtLastState < 100
+        ) {
+          save = false
+        }
+      } else {
+        isLoop = isUnfinished(p, old)
+        found = covers(p, old, current, isLoop ? 'within ranges' : 'precise values only')
+      }
+      if (found) {
+        old.hits++
+        if (notes.jumpPoint[index]) note(p)
+        inheritPrecision(p, old, current)
+        if (isLoop) {
+          const copy = current.copy()
+          copy.equalState = old
+          copy.instruction = index
+          const loop = loopKey(p, old)
+          const visit = loop === undefined ? undefined : p.loops.get(loop)
+          visit?.backEdges.push(copy)
+        }
+        return true
+      }
+      if (save) old.misses++
+      const patience = isCheckpoint && old.branches > 0 ? 64 : 3
+      if (old.misses > old.hits * patience + patience) {
+        list[n] = undefined as unknown as State
+        kept++
+        p.exploredCount--
+      }
+    }
+    if (kept > 0) {
+      let to = 0
+      for (let n = 0; n < length; n++) {
+        const state = list[n]
+        if (state !== undefined) list[to++] = state
+      }
+      list.length = to
+    }
+    if (p.mostStatesAtOne < count) p.mostStatesAtOne = count
+  }
+  if (!save) return false
+  p.totalStates++
+  p.exploredCount++
+  if (p.exploredCount > p.peakStates) p.peakStates = p.exploredCount
+  p.jumpsAtLastState = p.jumps
+  p.processedAtLastState = p.processed
+  markAllImprecise(current)
+  const saved = current.copy()
+  saved.instruction = index
+  enterLoop(p, saved)
+  current.parent = saved
+  current.firstInstruction = index
+  current.depth = saved.depth + 1
+  current.history = []
+  current.equalState = undefined
+  if (list === undefined) p.explored.set(key, [saved])
+  else list.push(saved)
+  return false
+}

@@ -1,0 +1,83 @@
+/**
+ * Structs of functions that programs can implement.
+ *
+ * Source: net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c, drivers/hid/bpf/hid_bpf_struct_ops.c of Linux 6.18.
+ */
+import { BTF_KIND, type BtfId, findMember } from '../../btf/index.ts'
+import type { Register } from '../domain/register.ts'
+import type { Proof } from '../proof.ts'
+import { EACCES } from '../refusal.ts'
+
+export interface StructOpsRules {
+  /** Members that no program may implement. */
+  readonly unsupported: readonly string[]
+  /** Members whose programs may sleep. */
+  readonly sleepable: readonly string[]
+  /** Members of kernel structs that programs may write, by struct. */
+  readonly writable: Readonly<Record<string, readonly string[]>>
+}
+
+export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
+  tcp_congestion_ops: {
+    unsupported: ['get_info'],
+    sleepable: [],
+    writable: {
+      tcp_sock: [
+        'sk_pacing_rate',
+        'sk_pacing_status',
+        'icsk_ca_priv',
+        'icsk_ack.pending',
+        'snd_cwnd',
+        'snd_cwnd_cnt',
+        'snd_cwnd_stamp',
+        'snd_ssthresh',
+        'ecn_flags',
+        'app_limited',
+      ],
+    },
+  },
+  bpf_dummy_ops: {
+    unsupported: [],
+    sleepable: ['test_sleepable'],
+    writable: { bpf_dummy_ops_state: ['val'] },
+  },
+  hid_bpf_ops: {
+    unsupported: [],
+    sleepable: ['hid_rdesc_fixup', 'hid_hw_request', 'hid_hw_output_report'],
+    writable: { hid_bpf_ctx: ['retval'], hid_device: ['name', 'uniq', 'phys', 'quirks'] },
+  },
+}
+
+/** Bytes of a member, found by name through the structs that a socket begins with. */
+function memberRange(p: Proof, struct: string, member: string): [number, number] | undefined {
+  const btf = p.kernel
+  if (btf === undefined) return undefined
+  const structs = struct === 'tcp_sock' ? ['tcp_sock', 'inet_connection_sock', 'sock'] : [struct]
+  for (const name of structs) {
+    const id = btf.find(name, BTF_KIND.STRUCT)
+    if (id === undefined) continue
+    const place = findMember(btf, id, member)
+    if (place !== undefined) return [place.offset, place.offset + place.size]
+  }
+  return undefined
+}
+
+/** A store into a kernel struct from a program that implements `structName`. */
+export function writeThroughStructOps(p: Proof, register: Register, offset: number, size: number): void {
+  const rules = p.structOpsName === undefined ? undefined : STRUCT_OPS[p.structOpsName]
+  const name = register.btf?.nameOf(register.btfId as BtfId) ?? ''
+  const members = rules?.writable[name]
+  if (members === undefined) throw p.refuse(EACCES, 'only read is supported')
+  for (const member of members) {
+    const range = memberRange(p, name, member)
+    if (range === undefined || offset < range[0] || offset >= range[1]) continue
+    if (offset + size > range[1]) {
+      throw p.refuse(
+        EACCES,
+        `write access at off ${offset} with size ${size} beyond the member of ${name} ended at ${range[1]}`,
+      )
+    }
+    return
+  }
+  throw p.refuse(EACCES, `no write support to ${name} at off ${offset}`)
+}

@@ -1,0 +1,92 @@
+/**
+ * What the verifier is given: a program as BPF_PROG_LOAD holds it, with descriptors already turned into what they
+ * stand for. Pure data; the verifier changes none of it.
+ */
+import type { Btf } from '../btf/index.ts'
+import type { Program } from '../isa/index.ts'
+
+/** A map as the verifier needs to know it. */
+export interface MapSpec {
+  /** `BPF_MAP_TYPE_*`. */
+  readonly type: number
+  readonly name: string
+  /** Bytes. */
+  readonly keySize: number
+  /** Bytes. */
+  readonly valueSize: number
+  readonly maxEntries: number
+  /** `BPF_F_*` of BPF_MAP_CREATE. */
+  readonly flags: number
+  /** What the values of a map of maps are. */
+  readonly inner?: MapSpec
+  /** `map_extra`. */
+  readonly extra: bigint
+  /** Types of key and value in `btf`; 0 when not known. */
+  readonly keyTypeId: number
+  readonly valueTypeId: number
+  readonly btf?: Btf
+  /** Programs and user space can no longer write to it. */
+  readonly frozen: boolean
+  /** Contents of a frozen map that programs may only read: what they read is known. */
+  readonly value?: Uint8Array
+}
+
+/** What an index into `fd_array` stands for. */
+export interface DescriptorEntry {
+  readonly map?: MapSpec
+  readonly btf?: Btf
+  /** The descriptor is a module's BTF that is not at hand. */
+  readonly isModule?: boolean
+}
+
+export interface FunctionInfo {
+  /** Slot of the function's first instruction. */
+  readonly instruction: number
+  /** FUNC in the program's BTF. */
+  readonly typeId: number
+}
+
+export interface SourceLine {
+  /** First slot that belongs to the line. */
+  readonly instruction: number
+  readonly file: string
+  /** The source text of the line. */
+  readonly text: string
+  /** From 1. */
+  readonly line: number
+  readonly column: number
+}
+
+/** What a tracing, LSM or struct_ops program is made for. */
+export interface AttachTarget {
+  /** Type id in `btf` (or the kernel's types). */
+  readonly btfId: number
+  /** Types of the program that an extension replaces a function of; left out for the kernel's. */
+  readonly btf?: Btf
+  /** It attaches to another BPF program. */
+  readonly isProgram?: boolean
+}
+
+export interface ProgramInput {
+  readonly instructions: Program
+  /** `BPF_PROG_TYPE_*`. */
+  readonly programType: number
+  /** `BPF_*` attach type. */
+  readonly expectedAttachType: number
+  /** `BPF_F_*` of BPF_PROG_LOAD. */
+  readonly flags: number
+  /** The licence string; helpers may ask for a GPL-compatible one. */
+  readonly license: string
+  readonly name: string
+  /** Maps that wide instructions name; `imm` of source 1 and 2 is the index. */
+  readonly maps: readonly MapSpec[]
+  readonly descriptors: readonly (DescriptorEntry | undefined)[]
+  readonly btf?: Btf
+  readonly functions: readonly FunctionInfo[]
+  readonly lines: readonly SourceLine[]
+  readonly attach?: AttachTarget
+  /** Types of the operating system's kernel; without them, kernel pointers are refused. */
+  readonly kernelTypes?: Btf
+  /** 0: only the verdict. 1: the failing path. 2: all paths. 4: statistics. They add up. */
+  readonly logLevel: number
+}

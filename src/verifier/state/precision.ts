@@ -1,0 +1,364 @@
+/**
+ * Which exact values the proof relied on.
+ *
+ * While a path is walked every known value is used at will. Where it mattered (an offset, a decided branch, a size),
+ * the walk is retraced from there to the value's origin, and the registers and slots that it came from are marked
+ * precise in the saved states along the way. A later path may then be cut at a saved state although its imprecise
+ * values differ. Marks in the current, unsaved state mean nothing.
+ *
+ * Source: __mark_chain_precision and backtrack_insn in kernel/bpf/verifier.c of Linux 6.18.
+ */
+import { CALL_SOURCE, CLASS, classOf, codeOf, MODE, modeOf, SOURCE, sourceOf } from '../../isa/index.ts'
+import { BASE } from '../domain/kinds.ts'
+import type { Register } from '../domain/register.ts'
+import { callsSyncCallback } from '../flow/graph.ts'
+import { isLocalCall } from '../flow/subprograms.ts'
+import type { Proof } from '../proof.ts'
+import { EFAULT } from '../refusal.ts'
+import { type HistoryEntry, isScalarSpill, isSpill, type LinkedPlace, Slot, type State } from './state.ts'
+
+const ARGUMENT_MASK = 0x3e
+
+/** Registers and stack slots, by frame, whose origin is looked for. */
+class Wanted {
+  frame: number
+  readonly registers: number[] = [0, 0, 0, 0, 0, 0, 0, 0]
+  readonly slots: Set<number>[] = Array.from({ length: 8 }, () => new Set<number>())
+
+  constructor(frame: number) {
+    this.frame = frame
+  }
+
+  get isEmpty(): boolean {
+    for (let f = 0; f <= this.frame; f++) {
+      if (this.registers[f] !== 0 || (this.slots[f] as Set<number>).size > 0) return false
+    }
+    return true
+  }
+
+  has(register: number): boolean {
+    return ((this.registers[this.frame] as number) & (1 << register)) !== 0
+  }
+
+  add(register: number): void {
+    this.registers[this.frame]! |= 1 << register
+  }
+
+  remove(register: number): void {
+    this.registers[this.frame]! &= ~(1 << register)
+  }
+}
+
+/** Backtracking met something that it cannot follow: all scalars become precise. */
+const GIVE_UP = false
+const WENT_ON = true
+
+function syncLinked(wanted: Wanted, entry: HistoryEntry | undefined): void {
+  const linked = entry?.linked
+  if (linked === undefined) return
+  const isWanted = (place: LinkedPlace): boolean =>
+    place.isRegister
+      ? ((wanted.registers[place.frame] as number) & (1 << place.place)) !== 0
+      : wanted.slots[place.frame]!.has(place.place)
+  if (!linked.some(isWanted)) return
+  for (const place of linked) {
+    if (place.isRegister) wanted.registers[place.frame]! |= 1 << place.place
+    else wanted.slots[place.frame]!.add(place.place)
+  }
+}
+
+const broken = (p: Proof, what: string): never => {
+  throw p.refuse(EFAULT, `verifier bug: ${what}`)
+}
+
+function stepBack(
+  p: Proof,
+  index: number,
+  next: number,
+  entry: HistoryEntry | undefined,
+  wanted: Wanted,
+): boolean {
+  syncLinked(wanted, entry)
+  const went = stepBackOver(p, index, next, entry, wanted)
+  syncLinked(wanted, entry)
+  return went
+}
+
+function stepBackOver(
+  p: Proof,
+  index: number,
+  next: number,
+  entry: HistoryEntry | undefined,
+  wanted: Wanted,
+): boolean {
+  const insn = p.insn(index)
+  if (insn.opcode === 0) return WENT_ON
+  const { opcode, dst, src } = insn
+  const code = codeOf(opcode)
+  const isRegisterForm = sourceOf(opcode) === SOURCE.X
+  const kind = classOf(opcode)
+  const isAtomicLoad = kind === CLASS.STX && modeOf(opcode) === MODE.ATOMIC && insn.imm === 0x100
+  switch (isAtomicLoad ? CLASS.LDX : kind) {
+    case CLASS.ALU:
+    case CLASS.ALU64:
+      if (!wanted.has(dst)) return WENT_ON
+      if (code === 0xd0 || code === 0x80) return WENT_ON
+      if (code === 0xb0) wanted.remove(dst)
+      if (isRegisterForm && src !== 10) wanted.add(src)
+      return WENT_ON
+    case CLASS.LDX:
+      if (!wanted.has(dst)) return WENT_ON
+      wanted.remove(dst)
+      if (entry !== undefined && entry.stackSlot >= 0) wanted.slots[entry.stackFrame]!.add(entry.stackSlot)
+      return WENT_ON
+    case CLASS.STX:
+    case CLASS.ST: {
+      // A scalar is no address: this was a difference of pointers.
+      if (wanted.has(dst)) return GIVE_UP
+      if (entry === undefined || entry.stackSlot < 0) return WENT_ON
+      const slots = wanted.slots[entry.stackFrame] as Set<number>
+      if (!slots.delete(entry.stackSlot)) return WENT_ON
+      if (kind === CLASS.STX) wanted.add(src)
+      return WENT_ON
+    }
+    case CLASS.LD:
+      if (!wanted.has(dst)) return WENT_ON
+      wanted.remove(dst)
+      return modeOf(opcode) !== MODE.IND && modeOf(opcode) !== MODE.ABS
+    default:
+      break
+  }
+  const mask = wanted.registers[wanted.frame] as number
+  if (isLocalCall(insn)) {
+    const callee = p.subprogramAt(index + insn.imm + 1)
+    if (p.subprograms[callee]!.isGlobal) {
+      if (mask & ARGUMENT_MASK) return broken(p, `global subprog unexpected regs ${mask.toString(16)}`)
+      wanted.remove(0)
+      return WENT_ON
+    }
+    if (mask & ~ARGUMENT_MASK) return broken(p, `static subprog unexpected regs ${mask.toString(16)}`)
+    if (wanted.slots[wanted.frame]!.size > 0) return broken(p, 'static subprog leftover stack slots')
+    wanted.registers[wanted.frame] = 0
+    if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
+    wanted.registers[wanted.frame - 1]! |= mask & ARGUMENT_MASK
+    wanted.frame--
+    return WENT_ON
+  }
+  if (code === 0x80 && callsSyncCallback(p, insn) && index !== next - 1) {
+    if (mask & ~ARGUMENT_MASK) return broken(p, `callback unexpected regs ${mask.toString(16)}`)
+    if (wanted.slots[wanted.frame]!.size > 0) return broken(p, 'callback leftover stack slots')
+    wanted.registers[wanted.frame] = 0
+    if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
+    wanted.frame--
+    return WENT_ON
+  }
+  if (code === 0x80) {
+    if (insn.src === CALL_SOURCE.KFUNC && insn.imm === 0) return GIVE_UP
+    wanted.remove(0)
+    if ((wanted.registers[wanted.frame] as number) & ARGUMENT_MASK) {
+      return broken(p, `backtracking call unexpected regs ${mask.toString(16)}`)
+    }
+    return WENT_ON
+  }
+  if (code === 0x90) {
+    if (next >= 0 && p.notes.callsCallback[next]) wanted.registers[wanted.frame]! &= ~ARGUMENT_MASK
+    if ((wanted.registers[wanted.frame] as number) & ARGUMENT_MASK) {
+      return broken(p, `backtracking exit unexpected regs ${mask.toString(16)}`)
+    }
+    const returnsPrecise = next - 1 >= 0 && isLocalCall(p.insn(next - 1)) && wanted.has(0)
+    wanted.remove(0)
+    if (wanted.frame === 7) return broken(p, 'subprog enter from frame 7')
+    wanted.frame++
+    if (returnsPrecise) wanted.add(0)
+    return WENT_ON
+  }
+  if (isRegisterForm && (wanted.has(dst) || wanted.has(src))) {
+    if (entry === undefined || !entry.srcIsStack) wanted.add(src)
+    if (entry === undefined || !entry.dstIsStack) wanted.add(dst)
+  }
+  return WENT_ON
+}
+
+const preciseCopy = (register: Register): Register => {
+  const copy = register.copy()
+  copy.precise = true
+  return copy
+}
+
+/** The big hammer: every scalar of every saved state on this path. */
+export function markAllPrecise(start: State): void {
+  for (let state = start.parent; state !== undefined; state = state.parent) {
+    state.mapRegisters((r) => (r.kind === BASE.SCALAR && !r.precise ? preciseCopy(r) : r))
+  }
+}
+
+/** Forget marks that were inherited: only what follows from here on counts. */
+export function markAllImprecise(state: State): void {
+  state.mapRegisters((r) => {
+    if (r.kind !== BASE.SCALAR || !r.precise) return r
+    const copy = r.copy()
+    copy.precise = false
+    return copy
+  })
+}
+
+/** Index before `index` on the path, or -1 where the state begins. Takes used entries off `left`. */
+function previousIndex(state: State, index: number, left: { count: number }): number | undefined {
+  const { history } = state
+  const { count } = left
+  if (index === state.firstInstruction) {
+    if (count === 0) return undefined
+    if (count === 1 && (history[0] as HistoryEntry).index === index) return undefined
+  }
+  const last = history[count - 1]
+  if (last !== undefined && last.index === index) {
+    left.count--
+    return last.previous
+  }
+  return index - 1
+}
+
+/** Marks what the registers and slots in `wanted` came from; true if any mark is new. */
+function retrace(p: Proof, start: State, wanted: Wanted): boolean {
+  if (wanted.isEmpty) return false
+  let changed = false
+  let state = start
+  let first = state.firstInstruction
+  let last = start.instruction
+  let next = -1
+  let skipFirst = true
+  for (;;) {
+    const left = { count: state.history.length }
+    if (last < 0) {
+      // The beginning of a function that is verified on its own: its arguments are given.
+      const frame = state.frames[0]!
+      const mask = wanted.registers[wanted.frame] as number
+      if (
+        state.frames.length === 1 &&
+        frame.subprogram > 0 &&
+        frame.callsite === -1 &&
+        wanted.slots[0]!.size === 0 &&
+        (mask & ~ARGUMENT_MASK) === 0
+      ) {
+        for (let i = 1; i <= 5; i++) {
+          if ((mask & (1 << i)) === 0) continue
+          const register = frame.regs[i] as Register
+          if (register.kind !== BASE.SCALAR) continue
+          frame.regs[i] = preciseCopy(register)
+          changed = true
+        }
+        return changed
+      }
+      return broken(p, 'backtracking func entry')
+    }
+    let index: number | undefined = last
+    for (;;) {
+      if (skipFirst) skipFirst = false
+      else {
+        const entry = state.history[left.count - 1]
+        const here = entry !== undefined && entry.index === index ? entry : undefined
+        if (stepBack(p, index, next, here, wanted) === GIVE_UP) {
+          markAllPrecise(start)
+          return true
+        }
+      }
+      if (wanted.isEmpty) return changed
+      next = index
+      index = previousIndex(state, index, left)
+      if (index === undefined) break
+      if (index >= p.length || index < 0) return broken(p, `backtracking idx ${index}`)
+    }
+    const parent = state.parent
+    if (parent === undefined) break
+    state = parent
+    for (let f = wanted.frame; f >= 0; f--) {
+      const frame = state.frames[f]
+      if (frame === undefined) return broken(p, 'backtracking frames')
+      let mask = wanted.registers[f] as number
+      for (let i = 0; mask !== 0; i++, mask >>>= 1) {
+        if ((mask & 1) === 0) continue
+        const register = frame.regs[i] as Register
+        if (register.kind !== BASE.SCALAR || register.precise) wanted.registers[f]! &= ~(1 << i)
+        else {
+          frame.regs[i] = preciseCopy(register)
+          changed = true
+        }
+      }
+      const slots = wanted.slots[f] as Set<number>
+      for (const i of [...slots]) {
+        const slot = frame.stack[i]
+        if (slot === undefined || !isScalarSpill(slot) || slot.register.precise) slots.delete(i)
+        else {
+          frame.stack[i] = new Slot(slot.bytes, preciseCopy(slot.register))
+          changed = true
+        }
+      }
+    }
+    if (wanted.isEmpty) return changed
+    next = first
+    last = state.lastInstruction
+    first = state.firstInstruction
+  }
+  if (!wanted.isEmpty) markAllPrecise(start)
+  return changed
+}
+
+/** The exact value of register `n` of the current frame mattered. */
+export function markPrecise(p: Proof, n: number): void {
+  const wanted = new Wanted(p.state.currentIndex)
+  wanted.add(n)
+  retrace(p, p.state, wanted)
+}
+
+/** What mattered in `old` matters in `state`, which was found equal to it; true if any mark is new. */
+export function inheritPrecision(p: Proof, old: State, state: State): boolean {
+  const wanted = new Wanted(state.currentIndex)
+  for (let f = old.frames.length - 1; f >= 0; f--) {
+    const frame = old.frames[f]!
+    for (let i = 0; i < 10; i++) {
+      const register = frame.regs[i] as Register
+      if (register.kind === BASE.SCALAR && register.precise) wanted.registers[f]! |= 1 << i
+    }
+    frame.stack.forEach((slot, i) => {
+      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise)
+        wanted.slots[f]!.add(i)
+    })
+  }
+  return retrace(p, state, wanted)
+}
+
+/** Notes what backtracking must know of the current instruction. */
+export function note(p: Proof, change?: Partial<Omit<HistoryEntry, 'index' | 'previous'>>): void {
+  const { history } = p.state
+  const last = history[history.length - 1]
+  if (last !== undefined && p.currentEntry === last) {
+    // The copy keeps states that share the entry as they are.
+    const merged: HistoryEntry = {
+      ...last,
+      ...change,
+      dstIsStack: last.dstIsStack || (change?.dstIsStack ?? false),
+      srcIsStack: last.srcIsStack || (change?.srcIsStack ?? false),
+    }
+    history[history.length - 1] = merged
+    p.currentEntry = merged
+    return
+  }
+  const entry: HistoryEntry = {
+    index: p.index,
+    previous: p.previous,
+    stackFrame: change?.stackFrame ?? 0,
+    stackSlot: change?.stackSlot ?? -1,
+    dstIsStack: change?.dstIsStack ?? false,
+    srcIsStack: change?.srcIsStack ?? false,
+    linked: change?.linked,
+  }
+  history.push(entry)
+  p.currentEntry = entry
+}
+
+/** The exact value spilled in a stack slot mattered. */
+export function markSlotPrecise(p: Proof, frame: number, slot: number): void {
+  const wanted = new Wanted(p.state.currentIndex)
+  wanted.slots[frame]!.add(slot)
+  retrace(p, p.state, wanted)
+}
