@@ -16,8 +16,6 @@ import { TaskObserver } from './task-observer.ts'
 
 /** First address that is no user's: Sv39's lower half ends here. */
 const USER_END = 1n << 38n
-const SSTATUS = 0x100
-const SSTATUS_SIE = 2n
 
 class StoppedHart implements StoppedCpu {
   readonly #hart: Hart
@@ -46,15 +44,18 @@ class StoppedHart implements StoppedCpu {
     this.#hart.setX(register, value)
   }
 
+  copyRegisters(into: Uint8Array): void {
+    this.#hart.copyRegisters(into)
+  }
+
   maskInterrupts(): bigint {
-    const status = this.#hart.csr(SSTATUS) as bigint
-    this.#hart.setCsr(SSTATUS, status & ~SSTATUS_SIE)
-    return status & SSTATUS_SIE
+    const saved = this.#hart.supervisorInterrupts ? 1n : 0n
+    this.#hart.supervisorInterrupts = false
+    return saved
   }
 
   restoreInterrupts(saved: bigint): void {
-    const status = this.#hart.csr(SSTATUS) as bigint
-    this.#hart.setCsr(SSTATUS, (status & ~SSTATUS_SIE) | saved)
+    this.#hart.supervisorInterrupts = saved === 1n
   }
 }
 

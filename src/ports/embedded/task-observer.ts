@@ -2,7 +2,8 @@
  * Who is running: reads the demo kernel's `struct cpu` and `struct task` from outside.
  *
  * Rules: the layout comes from the kernel's own BTF, never from numbers written down here, so a rebuilt kernel
- * needs no change. Nothing is kept between two questions: a task that the CPU has left is not remembered. The
+ * needs no change. Every
+ * question reads the guest's memory anew: a task that the CPU has left is not remembered. The
  * names that are read are an interface of the guest (guest/README.md).
  */
 import { type Btf, findComposite, findMember, type MemberPlace } from '../../btf/index.ts'
@@ -26,26 +27,62 @@ interface Layout {
 
 const decoder = new TextDecoder()
 
-/** A task as it was when it was read; the name is decoded only where somebody asks for it. */
+/** A task as it was when it was read; the name is decoded once, where somebody asks for it. */
 class ObservedTask implements TaskIdentity {
   readonly pid: number
   readonly tgid: number
   readonly uid: number
   readonly gid: number
   readonly #comm: Uint8Array
+  #name: string | undefined
 
-  constructor(layout: Layout, task: Uint8Array) {
-    const view = new DataView(task.buffer, task.byteOffset)
-    this.pid = view.getUint32(layout.pid.offset, true)
-    this.tgid = view.getUint32(layout.tgid.offset, true)
-    this.uid = view.getUint32(layout.uid.offset, true)
-    this.gid = view.getUint32(layout.gid.offset, true)
-    this.#comm = task.subarray(layout.comm.offset, layout.comm.offset + layout.comm.size)
+  constructor(layout: Layout, task: DataView) {
+    this.pid = task.getUint32(layout.pid.offset, true)
+    this.tgid = task.getUint32(layout.tgid.offset, true)
+    this.uid = task.getUint32(layout.uid.offset, true)
+    this.gid = task.getUint32(layout.gid.offset, true)
+    this.#comm = new Uint8Array(task.buffer, layout.comm.offset, layout.comm.size).slice()
   }
 
   get comm(): string {
-    const end = this.#comm.indexOf(0)
-    return decoder.decode(end < 0 ? this.#comm : this.#comm.subarray(0, end))
+    if (this.#name === undefined) {
+      const end = this.#comm.indexOf(0)
+      this.#name = decoder.decode(end < 0 ? this.#comm : this.#comm.subarray(0, end))
+    }
+    return this.#name
+  }
+}
+
+/** What was last read for one hart. The same bytes make the same identity, so most questions allocate nothing. */
+class HartView {
+  /** Address of the hart's `struct cpu`, once found: the array never moves. */
+  cpuAddress: bigint | undefined
+  readonly pointer = new DataView(new ArrayBuffer(8))
+  readonly pointerBytes = new Uint8Array(this.pointer.buffer)
+  readonly task: DataView
+  readonly taskBytes: Uint8Array
+  readonly #layout: Layout
+  #seen: Uint8Array | undefined
+  #identity: TaskIdentity | undefined
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+    this.task = new DataView(new ArrayBuffer(layout.taskBytes))
+    this.taskBytes = new Uint8Array(this.task.buffer)
+  }
+
+  /** The identity that `taskBytes` spell. */
+  identity(): TaskIdentity {
+    const { taskBytes } = this
+    const seen = this.#seen
+    if (seen !== undefined && this.#identity !== undefined) {
+      let i = 0
+      while (i < seen.length && seen[i] === taskBytes[i]) i++
+      if (i === seen.length) return this.#identity
+    }
+    this.#seen = taskBytes.slice()
+    this.#identity = new ObservedTask(this.#layout, this.task)
+    return this.#identity
   }
 }
 
@@ -53,8 +90,7 @@ export class TaskObserver {
   readonly #layout: Layout
   readonly #cpusAddress: bigint
   readonly #read: KernelReader
-  /** Address of the `struct cpu` of each hart, once found: the array never moves. */
-  readonly #cpuAddress: (bigint | undefined)[] = []
+  readonly #views: readonly HartView[]
   readonly #cpuCount: number
 
   private constructor(layout: Layout, cpusAddress: bigint, cpuCount: number, read: KernelReader) {
@@ -62,6 +98,7 @@ export class TaskObserver {
     this.#cpusAddress = cpusAddress
     this.#cpuCount = cpuCount
     this.#read = read
+    this.#views = Array.from({ length: cpuCount }, () => new HartView(layout))
   }
 
   /** An observer, or what the kernel's types lack. */
@@ -73,21 +110,18 @@ export class TaskObserver {
 
   /** The task that hart `cpu` is running; undefined while the kernel boots there. */
   current(cpu: number): TaskIdentity | undefined {
-    const cpuAddress = this.#addressOf(cpu)
-    if (cpuAddress === undefined) return undefined
-    const pointer = new Uint8Array(8)
-    if (!this.#read(cpu, cpuAddress + BigInt(this.#layout.current.offset), pointer)) return undefined
-    const taskAddress = new DataView(pointer.buffer).getBigUint64(0, true)
-    if (taskAddress === 0n) return undefined
-    const task = new Uint8Array(this.#layout.taskBytes)
-    if (!this.#read(cpu, taskAddress, task)) return undefined
-    return new ObservedTask(this.#layout, task)
+    const view = this.#views[cpu] as HartView
+    view.cpuAddress ??= this.#addressOf(cpu)
+    if (view.cpuAddress === undefined) return undefined
+    const pointerAddress = view.cpuAddress + BigInt(this.#layout.current.offset)
+    if (!this.#read(cpu, pointerAddress, view.pointerBytes)) return undefined
+    const taskAddress = view.pointer.getBigUint64(0, true)
+    if (taskAddress === 0n || !this.#read(cpu, taskAddress, view.taskBytes)) return undefined
+    return view.identity()
   }
 
   /** `cpus[i]` with `hartid == hart`; `cpus[]` is in the order in which harts came up. */
   #addressOf(hart: number): bigint | undefined {
-    const known = this.#cpuAddress[hart]
-    if (known !== undefined) return known
     const { cpuBytes, current, hartid } = this.#layout
     const bytes = new Uint8Array(cpuBytes)
     const view = new DataView(bytes.buffer)
@@ -97,7 +131,6 @@ export class TaskObserver {
       // A cpu that is not up yet reads as hart 0 without a task.
       if (view.getBigUint64(current.offset, true) === 0n) continue
       if (view.getUint32(hartid.offset, true) !== hart) continue
-      this.#cpuAddress[hart] = address
       return address
     }
     return undefined
