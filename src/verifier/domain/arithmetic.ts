@@ -138,9 +138,21 @@ function multiply(d: Register, s: Register): void {
   }
   const products = [d.smin * s.smin, d.smin * s.smax, d.smax * s.smin, d.smax * s.smax]
   if (products.every(fitsS64)) {
-    d.smin = products.reduce((a, b) => Math.min(b, a))
-    d.smax = products.reduce((a, b) => Math.max(b, a))
+    d.smin = least(products)
+    d.smax = greatest(products)
   } else unboundSigned64(d)
+}
+
+function least(values: readonly bigint[]): bigint {
+  let found = values[0] as bigint
+  for (const value of values) if (value < found) found = value
+  return found
+}
+
+function greatest(values: readonly bigint[]): bigint {
+  let found = values[0] as bigint
+  for (const value of values) if (value > found) found = value
+  return found
 }
 
 /** After a bitwise operation: signed bounds follow from unsigned ones unless they cross the sign. */

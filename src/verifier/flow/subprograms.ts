@@ -129,7 +129,7 @@ export function findSubprograms(p: Proof): void {
     s.isAsyncCallback = true
     s.isExceptionCallback = true
   }
-  if (p.log.level & 2) p.subprograms.forEach((s, i) => p.say(`func#${i} @${s.start}\n`))
+  if (p.log.level & 2) for (const [i, s] of p.subprograms.entries()) p.say(`func#${i} @${s.start}\n`)
 }
 
 /** Where the function begins that a tag on the program's main function names; 0: none. */
