@@ -1,6 +1,7 @@
 /** Ring buffers and perf buffers, from a program to a reader that maps, polls and consumes. */
 import { describe, expect, test } from 'vitest'
 import {
+  BPF_F_MMAPABLE,
   BPF_MAP_TYPE,
   BPF_RINGBUF_DISCARD_BIT,
   EPERM,
@@ -135,6 +136,40 @@ describe('a ring buffer', () => {
     expect(kernel.stats().maps).toBe(0)
     expect(() => client.memory.view(consumer, 8)).toThrow(RangeError)
   })
+})
+
+test('a mapped array is the memory that programs and lookups see', () => {
+  const { port, client, caller } = setUp()
+  const map = caller.createMap({
+    map_type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY,
+    key_size: 4,
+    value_size: 8,
+    max_entries: 4,
+    map_flags: BPF_F_MMAPABLE,
+  })
+  const base = client.mmap(0n, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0)
+  const word = (index: number) => {
+    const bytes = client.memory.view(base + BigInt(index * 8), 8)
+    return new DataView(bytes.buffer, bytes.byteOffset)
+  }
+  word(2).setBigUint64(0, 77n, true)
+  expect(caller.lookupU64(map, u32(2))).toBe(77n)
+  const increment = `
+    r1 = map[fd:${map}]
+    *(u32 *)(r10 -4) = 2
+    r2 = r10
+    r2 += -4
+    call bpf_map_lookup_elem
+    if r0 == 0 goto out
+    r1 = 1
+    lock *(u64 *)(r0 +0) += r1
+  out:
+    r0 = 0
+    exit
+  `
+  caller.link(caller.load(increment), caller.openProbe('add_one'))
+  port.call('add_one', 1n)
+  expect(word(2).getBigUint64(0, true)).toBe(78n)
 })
 
 describe('a perf buffer', () => {

@@ -127,10 +127,12 @@ export class KernelCore implements MapHost, Disposable {
   /** Registers the probe of an event, not enabled; or -errno. */
   registerProbe(event: ProbeEvent): Kprobe | Kretprobe | number {
     const { place } = event
+    // As on Linux, bpf_get_func_ip() is 0 inside of a function.
+    const functionAddress = place.offset === 0n ? place.address : 0n
     const handler = (cpu: StoppedCpu) => {
       const { attached } = event
       if (attached === undefined) return
-      this.runner.runAtProbe(attached.program, cpu, place.address, attached.cookie)
+      this.runner.runAtProbe(attached.program, cpu, functionAddress, attached.cookie)
     }
     const options = { address: place.address, handler, enabled: false }
     return place.isReturn ? this.probes.registerKretprobe(options) : this.probes.registerKprobe(options)

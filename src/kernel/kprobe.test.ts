@@ -1,6 +1,7 @@
 /** From a client's system calls to counts of a machine's functions. */
 import { describe, expect, test } from 'vitest'
 import {
+  BPF_PROG_TYPE,
   EBADF,
   EEXIST,
   EILSEQ,
@@ -140,6 +141,35 @@ describe('a kprobe', () => {
     const { port, text, caller } = setUp()
     expect(caller.openProbe(symbol, options)).toBe(errno)
     expect(Buffer.compare(port.text, text)).toBe(0)
+  })
+
+  test('program types are enforced where programs attach', () => {
+    const { port, client, caller } = setUp()
+    const event = caller.openProbe('add_one')
+    const { BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_TRACEPOINT } = BPF_PROG_TYPE
+    for (const prog_type of [BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_TRACEPOINT]) {
+      const program = caller.load('r0 = 0\nexit', { prog_type })
+      expect(caller.link(program, event)).toBe(-EINVAL)
+      expect(client.ioctl(event, PERF_EVENT_IOC_SET_BPF, BigInt(program))).toBe(-EINVAL)
+    }
+    expect(port.call('add_one', 1n)).toBe(2n)
+  })
+
+  test('an attach cookie and the probed address reach the program', () => {
+    const { port, caller } = setUp()
+    const map = caller.createArray(8)
+    const ask = (helper: string) =>
+      caller.load(`call ${helper}\nr1 = map[fd:${map}][0]\n*(u64 *)(r1 +0) = r0\nr0 = 0\nexit`)
+    const link = caller.link(ask('bpf_get_attach_cookie'), caller.openProbe('add_one'), 0x1234n)
+    port.call('add_one', 1n)
+    expect(caller.lookupU64(map, u32(0))).toBe(0x1234n)
+    caller.syscalls.close(link)
+    caller.link(ask('bpf_get_func_ip'), caller.openProbe('add_two'))
+    port.call('add_two', 1n)
+    expect(caller.lookupU64(map, u32(0))).toBe(port.symbolByName('add_two')?.address)
+    caller.link(ask('bpf_get_func_ip'), caller.openProbe('wide_first', { offset: 4n }))
+    port.call('wide_first', 1n)
+    expect(caller.lookupU64(map, u32(0))).toBe(0n)
   })
 
   test('libbpf asks for a link to descriptor -1 and gets EBADF', () => {

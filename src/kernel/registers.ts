@@ -7,8 +7,8 @@ import type { Architecture, StoppedCpu } from '../probes/index.ts'
 
 export interface RegisterLayout {
   readonly sizeBytes: number
-  /** Writes the registers of a stopped CPU; `into` has `sizeBytes` bytes. */
-  write(cpu: StoppedCpu, into: DataView): void
+  /** Writes the registers of a stopped CPU; `bytes` and `view` are the same `sizeBytes` bytes. */
+  write(cpu: StoppedCpu, bytes: Uint8Array, view: DataView): void
 }
 
 const RISCV_REGISTERS = 32
@@ -18,15 +18,15 @@ const RISCV_ORIG_A0 = 35 * 8
 
 const riscv64: RegisterLayout = {
   sizeBytes: 36 * 8,
-  write(cpu, into) {
+  write(cpu, bytes, view) {
     if (cpu.copyRegisters !== undefined) {
-      cpu.copyRegisters(new Uint8Array(into.buffer, into.byteOffset, RISCV_REGISTERS * 8))
+      cpu.copyRegisters(bytes.subarray(0, RISCV_REGISTERS * 8))
     } else {
-      for (let x = 1; x < RISCV_REGISTERS; x++) into.setBigUint64(8 * x, cpu.get(x), true)
+      for (let x = 1; x < RISCV_REGISTERS; x++) view.setBigUint64(8 * x, cpu.get(x), true)
     }
     // epc stands where x0 would.
-    into.setBigUint64(0, cpu.pc, true)
-    into.setBigUint64(RISCV_ORIG_A0, into.getBigUint64(8 * RISCV_A0, true), true)
+    view.setBigUint64(0, cpu.pc, true)
+    bytes.copyWithin(RISCV_ORIG_A0, 8 * RISCV_A0, 8 * RISCV_A0 + 8)
   },
 }
 

@@ -39,13 +39,21 @@ export interface Invocation {
   readonly packet?: Uint8Array
 }
 
+/** Where a CPU's registers lie in the arena while a program looks at them. */
+interface RegisterContext {
+  readonly offset: number
+  readonly address: bigint
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
+
 export class ProgramRunner {
   readonly #host: RunnerHost
   readonly #layout: RegisterLayout | undefined
   /** Per CPU: whether a tracing program is running there. */
   readonly #active: boolean[]
-  /** Per CPU: arena offset of its struct pt_regs. */
-  readonly #contexts: (number | undefined)[]
+  /** Per CPU: its struct pt_regs. */
+  readonly #contexts: (RegisterContext | undefined)[]
   readonly #faults: ProgramFault[] = []
   faultCount = 0
   recursionMisses = 0
@@ -56,7 +64,7 @@ export class ProgramRunner {
     this.#host = host
     this.#layout = registerLayouts[host.port.architecture]
     this.#active = new Array<boolean>(host.port.cpuCount).fill(false)
-    this.#contexts = new Array<number | undefined>(host.port.cpuCount).fill(undefined)
+    this.#contexts = new Array<RegisterContext | undefined>(host.port.cpuCount).fill(undefined)
   }
 
   get faults(): readonly ProgramFault[] {
@@ -71,15 +79,14 @@ export class ProgramRunner {
       this.recursionMisses++
       return
     }
-    const offset = this.#registersOf(cpu)
-    if (offset === undefined) {
+    const context = this.#registersOf(cpu)
+    if (context === undefined) {
       this.#reportFault(program, -1, 'no memory for the registers of the CPU')
       return
     }
     this.#active[index] = true
     try {
-      const context = this.#host.arena.address(offset)
-      this.run(program, { cpu: index, context, probedAddress, cookie })
+      this.run(program, { cpu: index, context: context.address, probedAddress, cookie })
     } finally {
       this.#active[index] = false
     }
@@ -107,15 +114,28 @@ export class ProgramRunner {
     }
   }
 
-  #registersOf(cpu: StoppedCpu): number | undefined {
+  /** The CPU's registers, written to the arena. */
+  #registersOf(cpu: StoppedCpu): RegisterContext | undefined {
     const layout = this.#layout
     if (layout === undefined) return undefined
     const { arena } = this.#host
-    const offset = this.#contexts[cpu.index] ?? arena.allocate(layout.sizeBytes, { access: 'read' })
-    this.#contexts[cpu.index] = offset
+    const known = this.#contexts[cpu.index]
+    // The arena's buffer is replaced as it grows.
+    const context =
+      known?.view.buffer === arena.bytes.buffer ? known : this.#newContext(layout, known?.offset)
+    if (context === undefined) return undefined
+    this.#contexts[cpu.index] = context
+    layout.write(cpu, context.bytes, context.view)
+    return context
+  }
+
+  #newContext(layout: RegisterLayout, known: number | undefined): RegisterContext | undefined {
+    const { arena } = this.#host
+    const offset = known ?? arena.allocate(layout.sizeBytes, { access: 'read' })
     if (offset === undefined) return undefined
-    layout.write(cpu, new DataView(arena.bytes.buffer, offset, layout.sizeBytes))
-    return offset
+    const bytes = arena.bytes.subarray(offset, offset + layout.sizeBytes)
+    const view = new DataView(bytes.buffer, offset, layout.sizeBytes)
+    return { offset, address: arena.address(offset), bytes, view }
   }
 
   #reportFault(program: ProgramObject, instruction: number, message: string): void {
