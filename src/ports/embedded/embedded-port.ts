@@ -12,6 +12,7 @@ import { ElfError, parseElf, type SymbolEntry, SymbolTable } from '../../elf/ind
 import type { KernelSymbol, Port, TaskIdentity } from '../../kernel/index.ts'
 import { type Hart, type Machine, privilege } from '../../machine/index.ts'
 import type { BreakpointHandler, StepFaultHandler, StoppedCpu } from '../../probes/index.ts'
+import { STEP_AREA } from './panic-report.ts'
 import { TaskObserver } from './task-observer.ts'
 
 /** First address that is no user's: Sv39's lower half ends here. */
@@ -98,8 +99,8 @@ export class EmbeddedPort implements Port {
     this.#image = image
     this.cpuCount = machine.harts.length
     this.#cpus = machine.harts.map((hart) => new StoppedHart(hart))
-    const start = this.symbolByName('tracer_step_area')?.address
-    const end = this.symbolByName('tracer_step_area_end')?.address
+    const start = this.symbolByName(STEP_AREA)?.address
+    const end = this.symbolByName(`${STEP_AREA}_end`)?.address
     this.stepArea =
       start === undefined || end === undefined
         ? { address: 0n, sizeBytes: 0 }

@@ -96,10 +96,15 @@ export function formatPanic(panic: GuestPanic): string {
   return lines.join('\n')
 }
 
+/** Where the port puts out-of-line copies and return trampolines; see EmbeddedPort. */
+export const STEP_AREA = 'tracer_step_area'
+
 /** One line a frame, as kernels print them: ` [<ffffffc080201234>] sys_read+0x1c/0x80`. */
 function formatFrame(frame: BacktraceFrame): string {
   const address = frame.address.toString(16).padStart(16, '0')
   if (frame.symbol === undefined) return ` [<${address}>] ?`
+  // A call that a kretprobe watches returns to the tracer first.
+  if (frame.symbol.name === STEP_AREA) return ` [<${address}>] (a return that a kretprobe watches)`
   const size = frame.symbol.sizeBytes === 0 ? '' : `/0x${frame.symbol.sizeBytes.toString(16)}`
   return ` [<${address}>] ${frame.symbol.name}+0x${frame.offset.toString(16)}${size}`
 }
