@@ -12,7 +12,7 @@
 import { csrDescriptorAt } from './csrs.ts'
 import type { Decoded } from './decoder.ts'
 import { decode, isCompressed } from './decoder.ts'
-import { handlerOf, illegalHandler, stepHandler } from './handlers.ts'
+import { handlerOf, illegalHandler, pairHandler, stepHandler, withoutPair } from './handlers.ts'
 import type { MemoryMap } from './layout.ts'
 import { entryTable, PAGE_BYTES, record, SCRATCH } from './layout.ts'
 
@@ -48,6 +48,8 @@ export class CodeCache {
   /** Words decoded before: programs use the same few thousand. Measured: a quarter of the time of a boot. */
   readonly #known = new Map<number, Decoded | undefined>()
   #free: number
+  /** The handler of the record before `#free`, where control may fall through from it; else -1. */
+  #previous = -1
 
   constructor(map: MemoryMap, memory: ArrayBuffer, flushTlbs: () => void) {
     this.#map = map
@@ -87,6 +89,7 @@ export class CodeCache {
     this.#markDecoded(nextTable, 0, 2)
     this.#markDecoded(table, offset, 2)
     const start = this.#free
+    this.#previous = -1
     this.#emit(STEP.crossing, 0, 0, 0, offset, 0, nextTable)
     const links: Link[] = []
     this.#emitInstruction(this.#decode(word), word, offset, [], links)
@@ -201,6 +204,9 @@ export class CodeCache {
     extra: number,
   ): void {
     const at = this.#free >>> 2
+    const pair = pairHandler(this.#previous, handler)
+    if (pair !== undefined) this.#halfwords[(this.#free - record.sizeBytes + record.handler) >>> 1] = pair
+    this.#previous = handler
     this.#words[at] = handler | (rs1 << 19) | (rs2 << 27)
     this.#words[at + 1] = (rd << 3) | (pageOffset << 16)
     this.#words[at + 2] = immediate
@@ -215,6 +221,7 @@ export class CodeCache {
   #decodeBlock(page: number, table: number, entry: number, work: number[], links: Link[]): void {
     const starts: number[] = []
     let offset = entry
+    this.#previous = -1
     for (;;) {
       if (offset >= PAGE_BYTES) {
         this.#emit(STEP.goto, 0, 0, 0, offset, offset, 0)
@@ -364,6 +371,7 @@ export class CodeCache {
       const counts = remainingAt(at) > 0 && handler !== STEP.crossing
       if (left === 0 && handler !== STEP.clearZero) break
       this.#bytes.copyWithin(to, at, at + record.sizeBytes)
+      this.#halfwords[(to + record.handler) >>> 1] = withoutPair(handler)
       if (counts || handler === STEP.crossing) this.#bytes[to + record.remaining] = left
       if (counts) left--
     }

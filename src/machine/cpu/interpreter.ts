@@ -30,6 +30,7 @@ import {
   load64,
   loop,
   ModuleBuilder,
+  nop,
   ret,
   seq,
   seqThen,
@@ -40,7 +41,7 @@ import { buildCold } from './cold.ts'
 import { emitCondition, emitValue } from './emit.ts'
 import { exitReason } from './exits.ts'
 import type { HotStep } from './handlers.ts'
-import { firstCold, firstStep, hotRows, hotSteps } from './handlers.ts'
+import { firstCold, firstPair, firstStep, hotRows, hotSteps, pairs } from './handlers.ts'
 import type { MemoryMap } from './layout.ts'
 import { record, tlbArray } from './layout.ts'
 import { buildMmu, stepStatus, tlbEntry } from './mmu.ts'
@@ -101,7 +102,8 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
   const toPc = label('toPc')
   const trapped = label('trapped')
 
-  const advance: Code = seq(ip.set(i32.add(ip.get, i32.const(record.sizeBytes))), br(next))
+  const toNextRecord = ip.set(i32.add(ip.get, i32.const(record.sizeBytes)))
+  const advance: Code = seq(toNextRecord, br(next))
   const giveBack = budget.set(i32.add(budget.get, i32.sub(load32.u8(ip.get, record.remaining), i32.const(1))))
   const leave = (reason: number): Code =>
     seq(set64('pc', pc.get), set32('budget', budget.get), ret(i32.const(reason)))
@@ -127,26 +129,34 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
     )
   const linear = (array: number) => i32.add(load32.full(entry.get, array + 8), i32.wrap_i64(address.get))
 
-  const hotWay = (semantics: Semantics): Code => {
+  /** What a row does before control goes to the next record; undefined where it goes elsewhere. */
+  const hotBody = (semantics: Semantics): Code | undefined => {
     switch (semantics.kind) {
       case 'nothing':
-        return advance
+        return nop()
       case 'compute':
-        return seq(f.setRd(emitValue(semantics.value, operands)), advance)
+        return f.setRd(emitValue(semantics.value, operands))
       case 'load':
         return seq(
           probe(tlbArray.read, semantics.bytes),
           f.setRd(loadOf(semantics.bytes, semantics.signed, linear(tlbArray.read))),
-          advance,
         )
       case 'store':
         return seq(
           probe(tlbArray.write, semantics.bytes),
           storeOf(semantics.bytes, linear(tlbArray.write), f.rs2),
-          advance,
         )
       case 'branch':
-        return seq(brIf(taken, emitCondition(semantics.condition, operands)), advance)
+        return brIf(taken, emitCondition(semantics.condition, operands))
+      default:
+        return undefined
+    }
+  }
+
+  const hotWay = (semantics: Semantics): Code => {
+    const body = hotBody(semantics)
+    if (body !== undefined) return seq(body, advance)
+    switch (semantics.kind) {
       case 'jump':
         return seq(f.setRd(i64.add(page.get, f.link)), br(linked))
       case 'jumpRegister':
@@ -160,6 +170,21 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
     }
   }
 
+  const stepBody = (step: HotStep): Code | undefined => {
+    switch (step) {
+      case 'nop':
+        return nop()
+      case 'li':
+        return f.setRd(f.immediate)
+      case 'mv':
+        return f.setRd(f.rs1)
+      case 'clearZero':
+        return store64.full(i32.const(0), i64.const(0n))
+      default:
+        return undefined
+    }
+  }
+
   const giveBackAllAndLeave = seq(
     budget.set(i32.add(budget.get, load32.u8(ip.get, record.remaining))),
     pc.set(here),
@@ -167,21 +192,15 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
   )
 
   const stepWay = (step: HotStep): Code => {
+    const body = stepBody(step)
+    if (body !== undefined) return seq(body, advance)
     switch (step) {
-      case 'nop':
-        return advance
-      case 'li':
-        return seq(f.setRd(f.immediate), advance)
-      case 'mv':
-        return seq(f.setRd(f.rs1), advance)
       case 'jump':
         return br(linked)
       case 'jumpRegister':
         return seq(pc.set(i64.and(i64.add(f.rs1, f.immediate), i64.const(-2n))), br(lookUp))
       case 'goto':
         return br(toPc)
-      case 'clearZero':
-        return seq(store64.full(i32.const(0), i64.const(0n)), advance)
       case 'stop':
         return seq(pc.set(here), leave(exitReason.cut))
       case 'crossing':
@@ -199,9 +218,11 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
           when(i32.ne(load32.full(entry.get, tlbArray.fetch + 8), f.extra), giveBackAllAndLeave),
           advance,
         )
+      default:
+        throw new Error(`${step} has no way`)
     }
   }
-  const slowWays = hotRows.map(({ semantics }): Code | undefined => {
+  const rowSlowWays = hotRows.map(({ semantics }): Code | undefined => {
     if (semantics.kind === 'load') {
       const { bytes, signed } = semantics
       return seq(
@@ -219,10 +240,26 @@ export function buildCpuModule(map: MemoryMap): Uint8Array<ArrayBuffer> {
     return undefined
   })
 
+  // A pair's first instruction is the one whose record names the pair.
+  const slowWays = [
+    ...rowSlowWays,
+    ...hotSteps.map(() => undefined),
+    ...pairs.map(([first]) => rowSlowWays[first]),
+  ]
+
   // From the inside out: the dispatch, the handlers, what they share.
-  const ways = [...hotRows.map(({ semantics }) => hotWay(semantics)), ...hotSteps.map(stepWay)]
+  const singles = [...hotRows.map(({ semantics }) => hotWay(semantics)), ...hotSteps.map(stepWay)]
+  const bodies = [...hotRows.map(({ semantics }) => hotBody(semantics)), ...hotSteps.map(stepBody)]
+  const pairWays = pairs.map(([first, second]) => {
+    const body = bodies[first]
+    if (body === undefined) throw new Error(`handler ${first} cannot be the first of a pair`)
+    return seq(body, toNextRecord, singles[second]!)
+  })
+  const ways = [...singles, ...pairWays]
   const labels = ways.map((_, i) => label(`handler ${i}`))
-  if (ways.length !== firstCold || hotRows.length !== firstStep) throw new Error('handlers are out of order')
+  if (ways.length !== firstCold || singles.length !== firstPair || hotRows.length !== firstStep) {
+    throw new Error('handlers are out of order')
+  }
   const coldWay = label('cold')
   const dispatch = brTable(f.handler, labels, coldWay)
   const handlers = ways.reduce<Code>((inner, code, i) => seq(block(labels[i]!, inner), code), dispatch)
