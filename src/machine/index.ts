@@ -7,11 +7,7 @@ export type { SbiAnswer, SbiCall, SbiHandler } from './firmware/sbi.ts'
 export { sbiError } from './firmware/sbi.ts'
 export type { HartState, Privilege } from './hart.ts'
 export { Hart, hartState, privilege } from './hart.ts'
-export type {
-  BreakpointHandler,
-  CreateMachineResult,
-  ExceptionHandler,
-  MachineOptions,
-  StopReason,
-} from './machine.ts'
-export { createMachine, INSTRUCTION_NS, Machine } from './machine.ts'
+export type { CreateMachineResult } from './machine.ts'
+export { createMachine, Machine } from './machine.ts'
+export type { BreakpointHandler, MachineOptions, StopReason } from './options.ts'
+export { INSTRUCTION_NS } from './options.ts'

@@ -15,7 +15,7 @@ import type { Cpu } from './cpu/cpu.ts'
 import { createCpu } from './cpu/cpu.ts'
 import { interrupt } from './cpu/csrs.ts'
 import { exitReason } from './cpu/exits.ts'
-import { MAX_HARTS, PAGE_BYTES, RAM_BASE } from './cpu/layout.ts'
+import { PAGE_BYTES, RAM_BASE } from './cpu/layout.ts'
 import { INSTRUCTIONS_PER_TICK } from './cpu/privileged.ts'
 import { Clint } from './devices/clint.ts'
 import { Plic } from './devices/plic.ts'
@@ -30,74 +30,17 @@ import { Sbi } from './firmware/sbi.ts'
 import { GuestMemory } from './guest-memory.ts'
 import type { Privilege, RunningHart } from './hart.ts'
 import { Hart, hartState, privilege } from './hart.ts'
-
-export interface MachineOptions {
-  /** 1 to 8; 1 where it is not given. */
-  readonly harts?: number
-  /** A multiple of 64 KiB; 64 MiB where it is not given. */
-  readonly ramBytes?: number
-  /** An ELF executable, loaded by its program headers, or a flat image, loaded at 0x8020_0000. */
-  readonly kernel: { readonly elf: Uint8Array } | { readonly image: Uint8Array }
-  /**
-   * `sbi`: hart 0 starts in S-mode at the kernel's entry, as OpenSBI would start it, and the machine answers
-   * its calls. `none`: all harts start in M-mode at the kernel's entry. a0 is the hart's number, a1 the device
-   * tree's address. `sbi` where it is not given.
-   */
-  readonly firmware?: 'sbi' | 'none'
-  readonly bootargs?: string
-  readonly initrd?: Uint8Array
-  /** Virtio block devices, whole sectors of 512 bytes each; at most 8. The guest writes into these arrays. */
-  readonly disks?: readonly Uint8Array[]
-  /** `/chosen/rng-seed`; a fixed one where it is not given, since nothing here is random. */
-  readonly rngSeed?: Uint8Array
-  /** What the guest writes to its console, as it comes. */
-  readonly onConsole?: (bytes: Uint8Array) => void
-  /** Memory for decoded code; 32 MiB where it is not given. */
-  readonly codeCacheBytes?: number
-}
-
-/** Why `run` came back. */
-export type StopReason =
-  /** `maxInstructions` are done. */
-  | { readonly kind: 'budget' }
-  /** Somebody called `requestStop`. */
-  | { readonly kind: 'requested' }
-  /** All harts wait, and no timer is set: only input can wake them. */
-  | { readonly kind: 'idle' }
-  /** The guest ended it, by SBI's system reset (`reason` is its reason) or the test device (`reason` is its code). */
-  | { readonly kind: 'shutdown'; readonly type: 'poweroff' | 'reboot'; readonly reason: number }
-  /** An exception that nobody in the guest handles. */
-  | {
-      readonly kind: 'fault'
-      readonly hart: number
-      readonly cause: bigint
-      readonly tval: bigint
-      readonly pc: bigint
-    }
-
-/** A breakpoint instruction at `pc`. True: handled, go on at the hart's pc. False: it is the guest's. */
-export type BreakpointHandler = (hart: Hart, pc: bigint) => boolean
-
-/** An exception, with the hart's pc on the instruction that raised it. */
-export type ExceptionHandler = (hart: Hart) => void
-
-export type CreateMachineResult =
-  | { readonly ok: true; readonly machine: Machine }
-  | { readonly ok: false; readonly error: LoadError }
-
-/** Nanoseconds of virtual time that an instruction takes. */
-export const INSTRUCTION_NS = 10
+import type { BreakpointHandler, MachineOptions, StopReason } from './options.ts'
+import { checkOptions, INSTRUCTION_NS } from './options.ts'
 
 /** Instructions that a hart runs before the next one's turn. */
 const ROUND_SHARED = 5_000
 /** Alone, a hart may run longer; V8 exchanges code for better code only when a run comes back. */
 const ROUND_ALONE = 50_000
 
-const DEFAULT_RAM_BYTES = 64 << 20
-const DEFAULT_CODE_CACHE_BYTES = 32 << 20
-/** Room for the longest page's records. */
-const LEAST_CODE_CACHE_BYTES = 256 << 10
-const MEBIBYTE = 1 << 20
+export type CreateMachineResult =
+  | { readonly ok: true; readonly machine: Machine }
+  | { readonly ok: false; readonly error: LoadError }
 
 /**
  * Builds a machine and puts the kernel into it. Fails where the kernel's file is not what it should be; throws
@@ -130,22 +73,7 @@ export class Machine {
   #slice: Slice | undefined
 
   constructor(options: MachineOptions) {
-    const harts = options.harts ?? 1
-    const ramBytes = options.ramBytes ?? DEFAULT_RAM_BYTES
-    if (!Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
-      throw new RangeError(`harts must be 1 to ${MAX_HARTS}, not ${harts}`)
-    }
-    if (ramBytes < MEBIBYTE || ramBytes % 65536 !== 0 || ramBytes > 2 ** 32 - 256 * MEBIBYTE) {
-      throw new RangeError(`ramBytes must be a multiple of 65536 from 1 MiB to 3.75 GiB, not ${ramBytes}`)
-    }
-    const codeCacheBytes = options.codeCacheBytes ?? DEFAULT_CODE_CACHE_BYTES
-    if (codeCacheBytes < LEAST_CODE_CACHE_BYTES) {
-      throw new RangeError(`codeCacheBytes must be at least ${LEAST_CODE_CACHE_BYTES}, not ${codeCacheBytes}`)
-    }
-    const disks = options.disks ?? []
-    if (disks.length > board.virtio.count) {
-      throw new RangeError(`at most ${board.virtio.count} disks, not ${disks.length}`)
-    }
+    const { harts, ramBytes, codeCacheBytes, disks } = checkOptions(options)
     this.#firmware = options.firmware ?? 'sbi'
     this.#onConsole = options.onConsole
     this.#roundLength = harts === 1 ? ROUND_ALONE : ROUND_SHARED

@@ -12,7 +12,6 @@
  */
 import type { Code, FunctionRef, Local, ModuleBuilder } from '../../wasm/index.ts'
 import {
-  block,
   br,
   brIf,
   choose,
@@ -31,7 +30,6 @@ import {
   store64,
   when,
 } from '../../wasm/index.ts'
-import { status } from './csrs.ts'
 import type { MemoryMap } from './layout.ts'
 import {
   PAGE_BYTES,
@@ -44,7 +42,8 @@ import {
   TLB_UNTRANSLATED_MODE,
   tlbArray,
 } from './layout.ts'
-import { get32, get64, hasBits, set32, set64 } from './state.ts'
+import { accessKind, buildWalk, NOWHERE } from './page-walk.ts'
+import { get32, get64, set32, set64 } from './state.ts'
 
 /** What an instruction that can go wrong returns. */
 export const stepStatus = {
@@ -57,9 +56,6 @@ export const stepStatus = {
   /** Done, but a device wants the interrupts looked at. */
   attention: 3,
 } as const
-
-/** Kinds of access for the walker. `inspect` changes and checks nothing but the U bit. */
-export const accessKind = { read: 0, write: 1, fetch: 2, inspect: 3 } as const
 
 export interface DeviceImports {
   /** (physical address, bytes): puts the value into `mmioValue`; returns 0, or 1 where nothing answers. */
@@ -86,12 +82,7 @@ export interface Mmu {
   readonly status: { readonly get: Code<'i32'> }
 }
 
-const NOWHERE = -1n
 const PAGE_MASK = -4096n
-
-const pte = { V: 1n, R: 2n, W: 4n, X: 8n, U: 16n, A: 64n, D: 128n } as const
-/** Bits 63..54, for extensions that this machine does not have. */
-const PTE_RESERVED = 0xffc0_0000_0000_0000n
 
 /** Address of the TLB entry, within an array at `array`, for the page of `address`. */
 export function tlbEntry(array: Code<'i32'>, address: Code<'i64'>): Code<'i32'> {
@@ -453,109 +444,4 @@ function bySize<T extends 'i64' | 'void'>(
   }
   const { 1: one, 2: two, 4: four, 8: eight } = code as Readonly<Record<1 | 2 | 4 | 8, Code<'i64'>>>
   return choose('i64', is(8), eight, choose('i64', is(4), four, choose('i64', is(2), two, one))) as Code<T>
-}
-
-/**
- * The Sv39 page walk: (virtual address, kind, mode 0 U, 1 S, 2 S with SUM) gives the physical address, or
- * NOWHERE after `onFault`.
- */
-function buildWalk(
-  module: ModuleBuilder,
-  isRam: (pa: Code<'i64'>, bytes: number) => Code<'i32'>,
-  linear: (pa: Code<'i64'>) => Code<'i32'>,
-  onFault: (kind: Code<'i32'>, address: Code<'i64'>, isAccessFault: Code<'i32'>) => Code,
-): FunctionRef<readonly ['i64', 'i32', 'i32'], 'i64'> {
-  const walk = module.function('walk', ['i64', 'i32', 'i32'], 'i64')
-  const [va, kind, mode] = walk.parameters
-  const table = walk.local('i64')
-  const entry = walk.local('i64')
-  const updated = walk.local('i64')
-  const shift = walk.local('i64')
-  const isAccessFault = walk.local('i32')
-  const faulty = label('fault')
-  const leaf = label('leaf')
-  const level = label('level')
-
-  const is = (k: number) => i32.eq(kind.get, i32.const(k))
-  const failIf = (condition: Code<'i32'>) => brIf(faulty, condition)
-  const frame = (e: Code<'i64'>) =>
-    i64.shl(i64.and(i64.shr_u(e, i64.const(10n)), i64.const((1n << 44n) - 1n)), i64.const(12n))
-  const lacks = (mask: bigint) => i32.eqz(hasBits(entry.get, mask))
-  const belowLeaf = i64.sub(i64.shl(i64.const(1n), shift.get), i64.const(1n))
-
-  const readEntry = seq(
-    table.set(
-      i64.add(table.get, i64.shl(i64.and(i64.shr_u(va.get, shift.get), i64.const(511n)), i64.const(3n))),
-    ),
-    when(i32.eqz(isRam(table.get, 8)), seq(isAccessFault.set(i32.const(1)), br(faulty))),
-    entry.set(load64.full(linear(table.get))),
-    failIf(lacks(pte.V)),
-    failIf(hasBits(entry.get, PTE_RESERVED)),
-  )
-
-  const permissions = seq(
-    // A U page is for U-mode, and for data also for S-mode with SUM. An S page is not for U-mode.
-    when(
-      hasBits(entry.get, pte.U),
-      seq(
-        failIf(i32.eq(mode.get, i32.const(1))),
-        failIf(i32.and(is(accessKind.fetch), i32.ne(mode.get, i32.const(0)))),
-      ),
-      failIf(i32.eqz(mode.get)),
-    ),
-    when(is(accessKind.fetch), failIf(lacks(pte.X))),
-    when(is(accessKind.write), failIf(lacks(pte.W))),
-    when(
-      is(accessKind.read),
-      when(lacks(pte.R), failIf(i32.or(lacks(pte.X), i32.eqz(hasBits(get64('mstatus'), status.MXR))))),
-    ),
-  )
-
-  const physical = i64.or(
-    i64.and(frame(entry.get), i64.xor(belowLeaf, i64.const(-1n))),
-    i64.and(va.get, belowLeaf),
-  )
-
-  const body = seq(
-    // Bits 63..39 must be copies of bit 38.
-    failIf(i64.ne(i64.shr_s(i64.shl(va.get, i64.const(25n)), i64.const(25n)), va.get)),
-    table.set(i64.shl(i64.and(get64('satp'), i64.const((1n << 44n) - 1n)), i64.const(12n))),
-    shift.set(i64.const(30n)),
-    block(
-      leaf,
-      loop(
-        level,
-        seq(
-          readEntry,
-          brIf(leaf, hasBits(entry.get, pte.R | pte.X)),
-          // A pointer to the next level: W, U, A and D are reserved in it.
-          failIf(hasBits(entry.get, pte.W | pte.U | pte.A | pte.D)),
-          failIf(i64.eq(shift.get, i64.const(12n))),
-          table.set(frame(entry.get)),
-          shift.set(i64.sub(shift.get, i64.const(9n))),
-          br(level),
-        ),
-      ),
-    ),
-    // Writable but not readable is reserved.
-    failIf(i64.eq(i64.and(entry.get, i64.const(pte.R | pte.W)), i64.const(pte.W))),
-    permissions,
-    // A superpage must be aligned.
-    failIf(i64.ne(i64.and(frame(entry.get), belowLeaf), i64.const(0n))),
-    when(is(accessKind.inspect), ret(physical)),
-    updated.set(i64.or(entry.get, select(is(accessKind.write), i64.const(pte.A | pte.D), i64.const(pte.A)))),
-    when(i64.ne(updated.get, entry.get), store64.full(linear(table.get), updated.get)),
-    ret(physical),
-  )
-
-  walk.body(
-    seqThen(
-      [
-        block(faulty, body),
-        when(i32.eqz(is(accessKind.inspect)), onFault(kind.get, va.get, isAccessFault.get)),
-      ],
-      i64.const(NOWHERE),
-    ),
-  )
-  return walk
 }

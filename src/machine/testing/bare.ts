@@ -1,8 +1,9 @@
 /** Machines for tests: a program at the start of RAM in M-mode, or at the kernel's place in S-mode. */
 import { board } from '../board.ts'
 import { RAM_BASE } from '../cpu/layout.ts'
-import type { Machine, MachineOptions, StopReason } from '../machine.ts'
+import type { Machine } from '../machine.ts'
 import { createMachine } from '../machine.ts'
+import type { MachineOptions, StopReason } from '../options.ts'
 import { Program } from './program.ts'
 
 export interface TestMachine {
