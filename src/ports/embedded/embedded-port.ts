@@ -111,11 +111,17 @@ export class EmbeddedPort implements Port {
   #observe(): TaskObserver | undefined {
     const { btf } = this.#image
     const cpus = this.symbolByName('cpus')
-    if (btf === undefined || cpus === undefined) return undefined
+    const tasks = this.symbolByName('tasks')
+    if (btf === undefined || cpus === undefined || tasks === undefined) return undefined
     const types = Btf.parse(btf)
     if (types instanceof BtfError) return undefined
     const read = (cpu: number, address: bigint, into: Uint8Array) => this.readKernel(cpu, address, into) === 0
-    const observer = TaskObserver.create(types, cpus.address, this.cpuCount, read)
+    const observer = TaskObserver.create(
+      types,
+      { cpus: cpus.address, tasks: tasks.address, tasksBytes: tasks.sizeBytes },
+      this.cpuCount,
+      read,
+    )
     return observer instanceof TaskObserver ? observer : undefined
   }
 
@@ -177,6 +183,10 @@ export class EmbeddedPort implements Port {
 
   currentTask(cpu: number): TaskIdentity | undefined {
     return this.#observer?.current(cpu)
+  }
+
+  taskExists(pid: number): boolean {
+    return this.#observer?.exists(pid) ?? false
   }
 
   clockNs(): bigint {

@@ -12,6 +12,14 @@ import type { TaskIdentity } from '../../kernel/index.ts'
 /** Fills `into` from a kernel virtual address; false where it is not mapped. */
 export type KernelReader = (cpu: number, address: bigint, into: Uint8Array) => boolean
 
+/** Where the guest keeps its CPUs and its tasks: two arrays. */
+export interface TaskArrays {
+  readonly cpus: bigint
+  readonly tasks: bigint
+  /** Bytes of all of `tasks`. */
+  readonly tasksBytes: number
+}
+
 interface Layout {
   readonly cpuBytes: number
   readonly current: MemberPlace
@@ -23,6 +31,11 @@ interface Layout {
   readonly comm: MemberPlace
   /** Bytes from the start of `struct task` that hold all that is read of it. */
   readonly taskBytes: number
+  /** Bytes from one task to the next. */
+  readonly taskStride: number
+  readonly state: MemberPlace
+  /** Values of `state` of a slot whose task has ended, or that has none. */
+  readonly ended: ReadonlySet<number>
 }
 
 const decoder = new TextDecoder()
@@ -88,24 +101,24 @@ class HartView {
 
 export class TaskObserver {
   readonly #layout: Layout
-  readonly #cpusAddress: bigint
+  readonly #arrays: TaskArrays
   readonly #read: KernelReader
   readonly #views: readonly HartView[]
   readonly #cpuCount: number
 
-  private constructor(layout: Layout, cpusAddress: bigint, cpuCount: number, read: KernelReader) {
+  private constructor(layout: Layout, arrays: TaskArrays, cpuCount: number, read: KernelReader) {
     this.#layout = layout
-    this.#cpusAddress = cpusAddress
+    this.#arrays = arrays
     this.#cpuCount = cpuCount
     this.#read = read
     this.#views = Array.from({ length: cpuCount }, () => new HartView(layout))
   }
 
   /** An observer, or what the kernel's types lack. */
-  static create(btf: Btf, cpusAddress: bigint, cpuCount: number, read: KernelReader): TaskObserver | string {
+  static create(btf: Btf, arrays: TaskArrays, cpuCount: number, read: KernelReader): TaskObserver | string {
     const layout = layoutOf(btf)
     if (typeof layout === 'string') return layout
-    return new TaskObserver(layout, cpusAddress, cpuCount, read)
+    return new TaskObserver(layout, arrays, cpuCount, read)
   }
 
   /** The task that hart `cpu` is running; undefined while the kernel boots there. */
@@ -120,13 +133,26 @@ export class TaskObserver {
     return view.identity()
   }
 
+  /** Whether there is a task `pid` that has not ended. */
+  exists(pid: number): boolean {
+    const { taskStride, taskBytes, pid: pidPlace, state, ended } = this.#layout
+    const bytes = new Uint8Array(taskBytes)
+    const view = new DataView(bytes.buffer)
+    for (let offset = 0; offset + taskStride <= this.#arrays.tasksBytes; offset += taskStride) {
+      if (!this.#read(0, this.#arrays.tasks + BigInt(offset), bytes)) return false
+      if (view.getUint32(pidPlace.offset, true) !== pid) continue
+      if (!ended.has(view.getUint32(state.offset, true))) return true
+    }
+    return false
+  }
+
   /** `cpus[i]` with `hartid == hart`; `cpus[]` is in the order in which harts came up. */
   #addressOf(hart: number): bigint | undefined {
     const { cpuBytes, current, hartid } = this.#layout
     const bytes = new Uint8Array(cpuBytes)
     const view = new DataView(bytes.buffer)
     for (let index = 0; index < this.#cpuCount; index++) {
-      const address = this.#cpusAddress + BigInt(index * cpuBytes)
+      const address = this.#arrays.cpus + BigInt(index * cpuBytes)
       if (!this.#read(hart, address, bytes)) return undefined
       // A cpu that is not up yet reads as hart 0 without a task.
       if (view.getBigUint64(current.offset, true) === 0n) continue
@@ -154,9 +180,20 @@ function layoutOf(btf: Btf): Layout | string {
     uid: place('task', 'uid'),
     gid: place('task', 'gid'),
     comm: place('task', 'comm'),
+    state: place('task', 'state'),
   }
+  const states = btf.typeById(btf.resolve(task.state.type))
+  const ended = new Set<number>()
+  if (states !== undefined && 'values' in states) {
+    for (const { name, value } of states.values) {
+      if (name === 'TASK_UNUSED' || name === 'TASK_ZOMBIE') ended.add(Number(value))
+    }
+  }
+  if (ended.size !== 2) missing.push('enum task_state with TASK_UNUSED and TASK_ZOMBIE')
+  const taskId = findComposite(btf, 'task')
+  const taskStride = taskId === undefined ? 0 : (btf.sizeOf(taskId) ?? 0)
   const layout = { cpuBytes, current: place('cpu', 'current'), hartid: place('cpu', 'hartid'), ...task }
   if (missing.length > 0) return `the kernel's BTF has no ${missing.join(', ')}`
   const taskBytes = Math.max(...Object.values(task).map((member) => member.offset + member.size))
-  return { ...layout, taskBytes }
+  return { ...layout, taskBytes, taskStride, ended }
 }
