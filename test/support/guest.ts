@@ -36,6 +36,11 @@ export class GuestUnderTest implements Disposable {
     this.client = this.guest.kernel.openClient()
   }
 
+  /** Console output so far. */
+  get console(): string {
+    return this.#console
+  }
+
   /** Runs to the guest's orderly end and returns its console output. */
   runToEnd(): string {
     const stopped = this.guest.run({ maxInstructions: 2_000_000_000 })
