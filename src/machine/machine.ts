@@ -30,7 +30,7 @@ import { Sbi } from './firmware/sbi.ts'
 import { GuestMemory } from './guest-memory.ts'
 import type { Privilege, RunningHart } from './hart.ts'
 import { Hart, hartState, privilege } from './hart.ts'
-import type { BreakpointHandler, MachineOptions, StopReason } from './options.ts'
+import type { BreakpointHandler, ExceptionHandler, MachineOptions, StopReason } from './options.ts'
 import { checkOptions, INSTRUCTION_NS } from './options.ts'
 
 /** Instructions that a hart runs before the next one's turn. */
