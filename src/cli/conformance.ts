@@ -9,6 +9,7 @@
  */
 import { describeFault, type HelperFunction, Interpreter, prepare } from '../interpreter/index.ts'
 import { assembleMnemonics, decode, type Instruction, type Program } from '../isa/index.ts'
+import { Jit, type JitHelper } from '../jit/index.ts'
 import { Arena } from '../memory/index.ts'
 
 export interface ConformanceTest {
@@ -98,6 +99,7 @@ export type ConformanceEngine = (program: Program, memory: Uint8Array) => Confor
 
 /** The suite needs one helper: number 5, which takes no argument. */
 const helpers: Readonly<Record<number, HelperFunction>> = { 5: () => process.hrtime.bigint() }
+const jitHelpers: Readonly<Record<number, JitHelper>> = { 5: () => process.hrtime.bigint() }
 
 /** Instructions after which a test is taken to be an endless loop. */
 const BUDGET = 100_000_000
@@ -107,18 +109,36 @@ export const conformanceEngines: Readonly<Record<string, ConformanceEngine>> = {
   interpreter(program, memory) {
     const arena = new Arena()
     const interpreter = new Interpreter(arena, { helper: (id) => helpers[id] })
-    let context = 0n
-    if (memory.length > 0) {
-      const offset = arena.allocate(memory.length)
-      if (offset === undefined) return { ok: false, message: `no room for ${memory.length} bytes of memory` }
-      arena.bytes.set(memory, offset)
-      context = arena.address(offset)
-    }
+    const context = place(arena, memory)
+    if (context === undefined) return noRoom(memory)
     const options = { r2: BigInt(memory.length), budget: BUDGET }
     const result = interpreter.run(prepare(program), context, options)
     return result.ok ? { ok: true, value: result.value } : { ok: false, message: describeFault(result.fault) }
   },
+  jit(program, memory) {
+    const arena = new Arena()
+    const jit = new Jit(arena, { helper: (id) => jitHelpers[id] })
+    const context = place(arena, memory)
+    if (context === undefined) return noRoom(memory)
+    const options = { r2: BigInt(memory.length), budget: BUDGET }
+    const result = jit.run(jit.compile(program), context, options)
+    return result.ok ? { ok: true, value: result.value } : { ok: false, message: describeFault(result.fault) }
+  },
 }
+
+/** The address of the bytes in the arena, 0 where there are none; undefined where they do not fit. */
+function place(arena: Arena, memory: Uint8Array): bigint | undefined {
+  if (memory.length === 0) return 0n
+  const offset = arena.allocate(memory.length)
+  if (offset === undefined) return undefined
+  arena.bytes.set(memory, offset)
+  return arena.address(offset)
+}
+
+const noRoom = (memory: Uint8Array): ConformanceOutcome => ({
+  ok: false,
+  message: `no room for ${memory.length} bytes of memory`,
+})
 
 /** Undefined where the test passes; else what was wrong, in one line. */
 export function conformanceFailure(test: ConformanceTest, engine: ConformanceEngine): string | undefined {

@@ -8,6 +8,8 @@
  *   bytes; inside one, `setAccess` says what a program may do.
  *   The map of that is a shadow byte per 8 bytes (a *granule*): how many of its first bytes a program may
  *   touch, and whether it may write them. So a check is exact to the byte as long as ranges begin on 8.
+ * - The shadow lies in the same memory, right behind the data, so that compiled code can check an access itself;
+ *   the u32 at `SHADOW_POINTER` says where. It moves when the memory grows.
  * - `bytes`, `view` and `words` are replaced when the memory grows: fetch them again after an allocation.
  */
 import { BlockAllocator } from './blocks.ts'
@@ -39,7 +41,11 @@ const MOST_BYTES = 2 ** 31
 const GUARD = 8
 /** Up to here a loop beats the call of a built-in: it made a 16-byte array update several times as fast (bench/maps.ts). */
 const SHORT_BYTES = 64
-const WRITABLE = 0x10
+/** In a granule's shadow byte: a program may write it. */
+export const SHADOW_WRITABLE = 0x10
+/** Where compiled code finds the offset of the shadow, a u32 in page 0. The data end there too. */
+export const SHADOW_POINTER = 8
+const WRITABLE = SHADOW_WRITABLE
 const COUNT = 0x0f
 
 export class Arena {
@@ -57,17 +63,19 @@ export class Arena {
     this.#maximumBytes = Math.min(MOST_BYTES, roundUp(options.maximumBytes ?? MOST_BYTES, WASM_PAGE))
     const initial = Math.min(roundUp(options.initialBytes ?? 2 ** 20, WASM_PAGE), this.#maximumBytes)
     this.memory = new WebAssembly.Memory({
-      initial: initial / WASM_PAGE,
-      maximum: this.#maximumBytes / WASM_PAGE,
+      initial: (initial + shadowBytes(initial)) / WASM_PAGE,
+      maximum: (this.#maximumBytes + shadowBytes(this.#maximumBytes)) / WASM_PAGE,
     })
-    this.#bytes = new Uint8Array(this.memory.buffer)
-    this.#view = new DataView(this.memory.buffer)
-    this.#words = new Uint32Array(this.memory.buffer)
-    this.#shadow = new Uint8Array(initial / 8)
+    const { buffer } = this.memory
+    this.#bytes = new Uint8Array(buffer, 0, initial)
+    this.#view = new DataView(buffer, 0, initial)
+    this.#words = new Uint32Array(buffer, 0, initial / 4)
+    this.#shadow = new Uint8Array(buffer, initial, initial / 8)
+    this.#words[SHADOW_POINTER / 4] = initial
     this.#blocks = new BlockAllocator(FIRST_OFFSET, initial)
   }
 
-  /** The whole memory. */
+  /** The data: all of the memory but the shadow behind it. */
   get bytes(): Uint8Array {
     return this.#bytes
   }
@@ -180,21 +188,31 @@ export class Arena {
     if (least > this.#maximumBytes) return false
     const wanted = Math.min(Math.max(roundUp(least, WASM_PAGE), size + (size >>> 1)), this.#maximumBytes)
     const grownTo = roundUp(wanted, WASM_PAGE)
+    const added = grownTo + shadowBytes(grownTo) - size - shadowBytes(size)
     try {
-      this.memory.grow((grownTo - size) / WASM_PAGE)
+      this.memory.grow(added / WASM_PAGE)
     } catch (error) {
       if (error instanceof RangeError) return false
       throw error
     }
-    this.#bytes = new Uint8Array(this.memory.buffer)
-    this.#view = new DataView(this.memory.buffer)
-    this.#words = new Uint32Array(this.memory.buffer)
-    const shadow = new Uint8Array(grownTo / 8)
-    shadow.set(this.#shadow)
-    this.#shadow = shadow
+    const { buffer } = this.memory
+    const moved = new Uint8Array(buffer, size, size / 8).slice()
+    new Uint8Array(buffer, size, moved.length).fill(0)
+    this.#bytes = new Uint8Array(buffer, 0, grownTo)
+    this.#view = new DataView(buffer, 0, grownTo)
+    this.#words = new Uint32Array(buffer, 0, grownTo / 4)
+    this.#shadow = new Uint8Array(buffer, grownTo, grownTo / 8)
+    this.#shadow.fill(0)
+    this.#shadow.set(moved)
+    this.#words[SHADOW_POINTER / 4] = grownTo
     this.#blocks.extend(grownTo)
     return true
   }
+}
+
+/** Bytes behind `dataBytes` of data that hold the shadow. */
+function shadowBytes(dataBytes: number): number {
+  return roundUp(dataBytes / 8, WASM_PAGE)
 }
 
 function roundUp(value: number, multiple: number): number {

@@ -1,0 +1,14 @@
+/** A program as WebAssembly, ready to run. */
+export interface CompiledProgram {
+  /** The module's bytes. */
+  readonly bytes: Uint8Array
+  /** Subprograms by the number that the export `callback` takes. */
+  readonly callbackEntries: readonly number[]
+  readonly exports: {
+    /** Runs from the first slot with r1 and r2 from the run's block; the low half of r0, which is stored there whole. */
+    readonly run: (frame: number) => number
+    /** Runs as the target of a tail call. */
+    readonly tail: (frame: number) => void
+    readonly callback?: (entry: number, frame: number) => void
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * Compiles programs and runs them: the fast engine, held to the interpreter's results by one suite of tests.
+ *
+ * Rules
+ * - Runs may nest: a helper may start another one, of the same program too. Each has a block of the arena
+ *   (`layout.ts`), kept for the next.
+ * - A fault unwinds compiled code by an exception that never leaves this folder.
+ */
+import type { HelperFault } from '../helpers/index.ts'
+import type { Program } from '../isa/index.ts'
+import { ARENA_BASE, type Arena } from '../memory/index.ts'
+import type { CompiledProgram } from './compiled.ts'
+import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from './environment.ts'
+import { FaultSignal, faultCode, type JitFault } from './fault.ts'
+import { argumentCountOf } from './helper-arguments.ts'
+import {
+  FRAME_STEP,
+  FRAMES,
+  frameStart,
+  MAX_FRAMES,
+  MAX_TAIL_CALLS,
+  RUN_BYTES,
+  runBlock,
+  STACK_BYTES,
+} from './layout.ts'
+import { ModuleContext } from './module-context.ts'
+import { decodeProgram, FUNCTION_BASE } from './program.ts'
+
+export interface JitOptions {
+  /** See `CompileOptions.isProved`. Default false. */
+  readonly isProved?: boolean
+  /** For names in stack traces and profiles. */
+  readonly name?: string
+}
+
+export interface JitRunOptions {
+  /** r2 at the start. Default 0. */
+  readonly r2?: bigint
+  /** Instructions that the run may execute, counted at loops and calls. Default 2^31 - 1. */
+  readonly budget?: number
+  /** What bpf_get_smp_processor_id gives. Default 0. */
+  readonly cpu?: number
+}
+
+export type JitResult =
+  | { readonly ok: true; readonly value: bigint }
+  | { readonly ok: false; readonly fault: JitFault }
+
+const NO_LIMIT = 2 ** 31 - 1
+const FIRST_FRAME = frameStart(0)
+
+export class Jit {
+  readonly #arena: Arena
+  readonly #environment: JitEnvironment
+  readonly #idle: number[] = []
+  /** Imports, by number: they find the run through its block, so all programs share them. */
+  readonly #helpers = new Map<number, unknown>()
+  readonly #words = new Map<number, unknown>()
+  readonly #kfuncs = new Map<string, unknown>()
+  readonly #run: Record<string, unknown>
+  /** The program that is executing; runs nest, each puts back what it found. */
+  #running: CompiledProgram | undefined
+  #budget = NO_LIMIT
+
+  constructor(arena: Arena, environment: JitEnvironment) {
+    this.#arena = arena
+    this.#environment = environment
+    this.#run = {
+      fault: (code: number, pc: number, a: number, b: number, c: number) => {
+        throw new FaultSignal(this.#faultOf(code, pc, a, b, c))
+      },
+      packet: (run: number, pc: number, offset: number, sizeBytes: number) =>
+        this.#packet(run, pc, offset, sizeBytes as 1 | 2 | 4),
+      indirect: (run: number, pc: number, id: number) => this.#callHelper(id, run, pc, 5),
+    }
+  }
+
+  /** `program` has map addresses and values in the place of descriptors. */
+  compile(program: Program, options: JitOptions = {}): CompiledProgram {
+    const environment = this.#environment
+    const context = new ModuleContext(decodeProgram(program), {
+      isProved: options.isProved ?? false,
+      ...(options.name === undefined ? {} : { name: options.name }),
+      mapAt: (address) => environment.mapAt?.(address),
+      argumentCount: (id) => this.#argumentCount(id),
+      hasWordHelper: (id) => environment.wordHelpers?.has(id) === true,
+      inlinesHelpers: environment.inlinesHelpers === true,
+    })
+    const bytes = context.encode()
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      arena: { memory: this.#arena.memory },
+      run: this.#run,
+      helper: this.#importsBy(this.#helpers, (id) => this.#helperImport(Number(id))),
+      word: this.#importsBy(this.#words, (id) => this.#wordImport(Number(id))),
+      kfunc: this.#importsBy(this.#kfuncs, (key) => this.#kfuncImport(String(key))),
+    })
+    const { callbackEntries } = context
+    return { bytes, callbackEntries, exports: instance.exports as unknown as CompiledProgram['exports'] }
+  }
+
+  /** Runs `program` from its first instruction with `context` in r1 until it exits or cannot go on. */
+  run(program: CompiledProgram, context: bigint, options: JitRunOptions = {}): JitResult {
+    const block = this.#takeBlock()
+    if (block === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
+    const { words } = this.#arena
+    const at = block >>> 2
+    const budget = options.budget ?? NO_LIMIT
+    setWords(words, at, context)
+    setWords(words, at + 2, options.r2 ?? 0n)
+    words[at + runBlock.cpu / 4] = options.cpu ?? 0
+    words[at + runBlock.tailCalls / 4] = 0
+    words[at + runBlock.fuel / 4] = budget
+    const outer = this.#running
+    const outerBudget = this.#budget
+    this.#running = program
+    this.#budget = budget
+    try {
+      const low = program.exports.run(block + FIRST_FRAME) >>> 0
+      const high = this.#arena.words[at + runBlock.result / 4 + 1] as number
+      return { ok: true, value: high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low) }
+    } catch (error) {
+      this.#resetFrames(block)
+      return { ok: false, fault: faultFrom(error) }
+    } finally {
+      this.#running = outer
+      this.#budget = outerBudget
+      this.#idle.push(block)
+    }
+  }
+
+  #takeBlock(): number | undefined {
+    const idle = this.#idle.pop()
+    if (idle !== undefined) return idle
+    const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
+    if (block !== undefined) this.#resetFrames(block)
+    return block
+  }
+
+  /** A run always has its first frame; the others open and close. */
+  #resetFrames(block: number): void {
+    this.#arena.setAccess(block + FRAMES, MAX_FRAMES * FRAME_STEP, 'none')
+    this.#arena.setAccess(block + FIRST_FRAME, STACK_BYTES, 'write')
+  }
+
+  #argumentCount(id: number): number {
+    return this.#environment.argumentCount?.(id) ?? argumentCountOf(id)
+  }
+
+  /** An object that gives the import of each name that a module asks for, made when it is first asked for. */
+  #importsBy<K>(made: Map<K, unknown>, make: (name: K | string) => unknown): Record<string, unknown> {
+    return new Proxy(
+      {},
+      {
+        get: (_, name) => {
+          const key = name as K
+          const known = made.get(key)
+          if (known !== undefined) return known
+          const created = make(key)
+          made.set(key, created)
+          return created
+        },
+      },
+    )
+  }
+
+  #helperImport(id: number): unknown {
+    const count = this.#argumentCount(id)
+    return (run: number, pc: number) => this.#callHelper(id, run, pc, count)
+  }
+
+  #wordImport(id: number): unknown {
+    const helper = this.#environment.wordHelpers?.get(id)
+    if (helper === undefined) throw new Error(`no word helper ${id}`)
+    return (run: number) => helper(this.#arena.words, (run + runBlock.result + 4) >>> 2)
+  }
+
+  #kfuncImport(key: string): unknown {
+    const [btfId, btfIndex] = key.split(' ').map(Number) as [number, number]
+    return (run: number, pc: number) => {
+      const body = this.#environment.kfunc?.(btfId, btfIndex)
+      if (body === undefined) throw new FaultSignal({ kind: 'unknown-kfunc', pc, btfId, btfIndex })
+      return this.#callBody(body, btfId, run, pc, 5)
+    }
+  }
+
+  #callHelper(id: number, run: number, pc: number, count: number): number {
+    const body = this.#environment.helper(id)
+    if (body === undefined) throw new FaultSignal({ kind: 'unknown-helper', pc, id })
+    return this.#callBody(body, id, run, pc, count)
+  }
+
+  /** 1 where a tail call has ended the program. */
+  #callBody(body: JitHelper, id: number, run: number, pc: number, count: number): number {
+    const { words } = this.#arena
+    const at = run >>> 2
+    const argument = (n: number) => (n < count ? wordsAt(words, at + 2 * n) : 0n)
+    const frame = words[at + runBlock.frame / 4] as number
+    const program = this.#running as CompiledProgram
+    const context: JitHelperContext = {
+      pc,
+      callback: (address, r1, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n) =>
+        this.#callback(program, run, frame, pc, address, [r1, r2, r3, r4, r5]),
+    }
+    const result = body(argument(0), argument(1), argument(2), argument(3), argument(4), context)
+    if (typeof result === 'bigint') {
+      setWords(this.#arena.words, (run + runBlock.result) >>> 2, result)
+      return 0
+    }
+    if ('kind' in result) throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
+    return this.#tailCall(result, run, frame)
+  }
+
+  #tailCall({ tailCall }: JitTailCall, run: number, frame: number): number {
+    const { words } = this.#arena
+    const count = (run + runBlock.tailCalls) >>> 2
+    // The program goes on with r0 as it was.
+    if ((words[count] as number) >= MAX_TAIL_CALLS) return 0
+    words[count] = (words[count] as number) + 1
+    const caller = this.#running
+    this.#running = tailCall
+    tailCall.exports.tail(frame)
+    this.#running = caller
+    return 1
+  }
+
+  #callback(
+    program: CompiledProgram,
+    run: number,
+    frame: number,
+    pc: number,
+    address: bigint,
+    args: readonly bigint[],
+  ): bigint {
+    const { callback } = program.exports
+    const index = program.callbackEntries.indexOf(Number(address - FUNCTION_BASE) / 8)
+    if (callback === undefined || index < 0) throw new FaultSignal({ kind: 'not-a-function', pc, address })
+    const inner = frame - FRAME_STEP
+    if (inner < run + FRAMES) throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
+    const { words } = this.#arena
+    for (const [n, value] of args.entries()) setWords(words, (run >>> 2) + 2 * n, value)
+    this.#arena.setAccess(inner, STACK_BYTES, 'write')
+    const outer = this.#running
+    this.#running = program
+    callback(index, inner)
+    this.#running = outer
+    this.#arena.setAccess(inner, STACK_BYTES, 'none')
+    return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
+  }
+
+  #packet(run: number, pc: number, offset: number, sizeBytes: 1 | 2 | 4): number {
+    const { packet } = this.#environment
+    if (packet === undefined) throw new FaultSignal({ kind: 'no-packet', pc })
+    const context = wordsAt(this.#arena.words, run >>> 2)
+    const value = packet.call(this.#environment, context, offset, sizeBytes)
+    if (value === undefined) return 0
+    setWords(this.#arena.words, (run + runBlock.result) >>> 2, BigInt(value))
+    return 1
+  }
+
+  #faultOf(code: number, pc: number, a: number, b: number, c: number): JitFault {
+    switch (code) {
+      case faultCode.memory: {
+        const address = (BigInt(b >>> 0) << 32n) | BigInt(a >>> 0)
+        return { kind: 'memory', pc, address, sizeBytes: Math.abs(c), access: c < 0 ? 'write' : 'read' }
+      }
+      case faultCode.budget:
+        return { kind: 'budget', pc, budget: this.#budget }
+      case faultCode.unknownInstruction:
+        return { kind: 'unknown-instruction', pc, opcode: a }
+      case faultCode.callDepth:
+        return { kind: 'call-depth', pc, depth: MAX_FRAMES }
+      default:
+        return { kind: 'out-of-program', pc }
+    }
+  }
+}
+
+function faultFrom(error: unknown): JitFault {
+  if (error instanceof FaultSignal) return error.fault
+  // The wall behind the verifier: WebAssembly's own bounds check.
+  if (error instanceof WebAssembly.RuntimeError) {
+    return { kind: 'memory', pc: -1, address: ARENA_BASE, sizeBytes: 0, access: 'read' }
+  }
+  throw error
+}
+
+function setWords(words: Uint32Array, at: number, value: bigint): void {
+  if (value >= 0n && value < 0x8000_0000n) {
+    words[at] = Number(value)
+    words[at + 1] = 0
+    return
+  }
+  words[at] = Number(value & 0xffff_ffffn)
+  words[at + 1] = Number((value >> 32n) & 0xffff_ffffn)
+}
+
+function wordsAt(words: Uint32Array, at: number): bigint {
+  const low = words[at] as number
+  const high = words[at + 1] as number
+  return high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low)
+}

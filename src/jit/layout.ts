@@ -1,0 +1,39 @@
+/**
+ * The block of arena memory that one run needs, for compiled code and for the JavaScript that serves it.
+ *
+ *     0            arguments of the call that is being made, its result, and what a run counts
+ *     FRAMES       the stacks of 8 frames, the first one highest, with gaps that no program may touch
+ *
+ * Blocks are aligned to their size, so that the block of a frame is `frame & -RUN_BYTES`. Frame n's stack begins at
+ * `frameStart(n)`: compiled code passes this offset from function to function, and r10 is 512 more.
+ */
+
+export const STACK_BYTES = 512
+export const MAX_FRAMES = 8
+export const MAX_TAIL_CALLS = 33
+export const MAX_MAY_GOTO = 8 * 1024 * 1024
+
+export const RUN_BYTES = 8192
+const GAP_BYTES = 8
+/** From a frame to the one that it calls, downward. */
+export const FRAME_STEP = STACK_BYTES + GAP_BYTES
+
+/** Offsets in the block; words of 32 bits unless said otherwise. */
+export const runBlock = {
+  /** r1 to r5, 64 bits each. */
+  arguments: 0,
+  /** r0, 64 bits. */
+  result: 40,
+  /** The caller's frame, while a helper runs. */
+  frame: 48,
+  /** The CPU that the run is on. */
+  cpu: 52,
+  tailCalls: 56,
+  /** Instructions that the run may still execute, signed. */
+  fuel: 60,
+} as const
+
+export const FRAMES = 128
+
+/** Offset in the block of the stack of frame `depth`. */
+export const frameStart = (depth: number): number => FRAMES + (MAX_FRAMES - 1 - depth) * FRAME_STEP

@@ -1,0 +1,366 @@
+/**
+ * The WebAssembly module of one program: its imports, its functions, and the pieces of code that they share.
+ *
+ * A subprogram becomes a function when something calls it that it is not inlined in. `run`, `tail` and `callback` are
+ * what JavaScript calls: all take a frame and find arguments in the run's block.
+ */
+import { ARENA_BASE, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
+import {
+  br,
+  brTable,
+  block,
+  type Code,
+  type FunctionRef,
+  i32,
+  i64,
+  label,
+  load32,
+  load64,
+  loop,
+  memory,
+  ModuleBuilder,
+  type OwnFunction,
+  ret,
+  seq,
+  store32,
+  store64,
+  unreachable,
+  type ValueType,
+  when,
+  type Local,
+} from '../wasm/index.ts'
+import { CallTranslator } from './calls.ts'
+import { faultCode } from './fault.ts'
+import { FRAME_STEP, FRAMES, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import type { DecodedProgram } from './program.ts'
+import { type Subprogram, subprogramsOf } from './registers.ts'
+import { type Embedding, type FunctionScope, SubprogramTranslator } from './subprogram.ts'
+import { nothingKnown } from './values.ts'
+import type { BpfMap } from '../maps/index.ts'
+import type { ArgumentCount } from './registers.ts'
+
+export interface CompileOptions {
+  /**
+   * Whether a verifier has proved that every memory access is in bounds and that the program ends. Then nothing is
+   * checked but what WebAssembly checks; else every access is held against the arena's shadow, and loops and calls
+   * are counted against a budget.
+   */
+  readonly isProved: boolean
+  readonly name?: string
+  readonly mapAt: (address: bigint) => BpfMap | undefined
+  readonly argumentCount: ArgumentCount
+  readonly hasWordHelper: (id: number) => boolean
+  /** Whether helper numbers are Linux's, so that the code of some may be part of the program. */
+  readonly inlinesHelpers: boolean
+}
+
+const FRAME_FILL = 0x08 | SHADOW_WRITABLE
+
+type I32Function = FunctionRef<readonly ValueType[], 'i32'>
+
+export class ModuleContext {
+  readonly program: DecodedProgram
+  readonly options: CompileOptions
+  readonly isChecked: boolean
+  readonly arenaBase = ARENA_BASE
+  readonly subprograms: ReadonlyMap<number, Subprogram>
+  readonly calls: CallTranslator
+  readonly builder: ModuleBuilder
+  readonly #fault: FunctionRef<readonly ['i32', 'i32', 'i32', 'i32', 'i32'], 'void'>
+  readonly #functions = new Map<number, OwnFunction<readonly ValueType[], 'i64'>>()
+  readonly #due: number[] = []
+  #access: I32Function | undefined
+  #check: I32Function | undefined
+
+  constructor(program: DecodedProgram, options: CompileOptions) {
+    this.program = program
+    this.options = options
+    this.isChecked = !options.isProved
+    this.subprograms = subprogramsOf(program, options.argumentCount)
+    this.builder = new ModuleBuilder(options.name)
+    this.builder.importMemory('arena', 'memory', { minimum: 1 })
+    this.#fault = this.builder.importFunction('run', 'fault', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void')
+    this.calls = new CallTranslator(this)
+  }
+
+  /** The bytes of the module. */
+  encode(): Uint8Array<ArrayBuffer> {
+    this.#exportEntry()
+    this.#exportTail()
+    this.#exportCallback()
+    for (let entry = this.#due.shift(); entry !== undefined; entry = this.#due.shift()) this.#translate(entry)
+    return this.builder.encode()
+  }
+
+  /** Records which instruction `code` is for. */
+  traced<C extends Code | Code<'i32'>>(_pc: number, code: C): C {
+    return code
+  }
+
+  runOf(frame: Code<'i32'>): Code<'i32'> {
+    return i32.and(frame, i32.const(-RUN_BYTES))
+  }
+
+  fault(code: number, pc: number, a = i32.const(0), b = i32.const(0), c = i32.const(0)): Code {
+    return seq(this.#fault.call(i32.const(code), i32.const(pc), a, b, c), unreachable())
+  }
+
+  clearFrame(frame: Code<'i32'>): Code {
+    return memory.fill(frame, i32.const(0), i32.const(STACK_BYTES))
+  }
+
+  checkDepth(frame: Code<'i32'>, pc: number): Code {
+    const place = i32.and(frame, i32.const(RUN_BYTES - 1))
+    return when(i32.lt_u(place, i32.const(FRAMES + FRAME_STEP)), this.fault(faultCode.callDepth, pc))
+  }
+
+  openFrame(frame: Code<'i32'>): Code {
+    return memory.fill(shadowOf(frame), i32.const(FRAME_FILL), i32.const(STACK_BYTES / 8))
+  }
+
+  closeFrame(frame: Code<'i32'>): Code {
+    return memory.fill(shadowOf(frame), i32.const(0), i32.const(STACK_BYTES / 8))
+  }
+
+  spend(fuel: Local<'i32'>, cost: number, pc: number): Code {
+    const left = fuel.tee(i32.sub(fuel.get, i32.const(cost)))
+    return when(i32.lt_s(left, i32.const(0)), this.fault(faultCode.budget, pc))
+  }
+
+  /** Brings what is left of the budget to where others see it. */
+  saveFuel({ scope, frame }: Embedding): Code[] {
+    const { fuel } = scope
+    return fuel === undefined ? [] : [store32.full(this.runOf(frame), fuel.get, runBlock.fuel)]
+  }
+
+  restoreFuel({ scope, frame }: Embedding): Code[] {
+    const { fuel } = scope
+    return fuel === undefined ? [] : [fuel.set(load32.full(this.runOf(frame), runBlock.fuel))]
+  }
+
+  /** The offset of a checked access; faults where it is out of bounds. */
+  checkedAccess(
+    register: Code<'i64'>,
+    offset: number,
+    sizeBytes: number,
+    isWrite: boolean,
+    pc: number,
+  ): Code<'i32'> {
+    this.#access ??= this.#defineAccess()
+    const signedSize = isWrite ? -sizeBytes : sizeBytes
+    return this.#access.call(register, i32.const(offset), i32.const(signedSize), i32.const(pc))
+  }
+
+  /** The offset of `sizeBytes` bytes at `register + offset`, or -1 where a program may not read (write) them. */
+  checkRange(
+    register: Code<'i64'>,
+    offset: Code<'i32'>,
+    sizeBytes: Code<'i32'>,
+    required: Code<'i32'>,
+  ): Code<'i32'> {
+    this.#check ??= this.#defineCheck()
+    return this.#check.call(register, offset, sizeBytes, required)
+  }
+
+  callFunction(entry: number, args: readonly Code<'i64'>[], frame: Code<'i32'>): Code<'i64'> {
+    return this.#function(entry).call(...args, frame)
+  }
+
+  #function(entry: number): OwnFunction<readonly ValueType[], 'i64'> {
+    const known = this.#functions.get(entry)
+    if (known !== undefined) return known
+    const { parameters } = this.subprograms.get(entry) as Subprogram
+    const types: ValueType[] = registersIn(parameters).map(() => 'i64')
+    const made = this.builder.function(`subprogram ${entry}`, [...types, 'i32'] as ValueType[], 'i64')
+    this.#functions.set(entry, made)
+    this.#due.push(entry)
+    return made
+  }
+
+  #translate(entry: number): void {
+    const subprogram = this.subprograms.get(entry) as Subprogram
+    const into = this.#function(entry)
+    const passed = registersIn(subprogram.parameters)
+    const frame = into.parameters[passed.length] as Local<'i32'>
+    const registers = Array.from({ length: 11 }, (_, register): Local<'i64'> => {
+      const position = passed.indexOf(register)
+      return position >= 0 ? (into.parameters[position] as Local<'i64'>) : into.local('i64')
+    })
+    const scope: FunctionScope = {
+      local: (type) => into.local(type),
+      fuel: this.isChecked ? into.local('i32') : undefined,
+      frames: 0,
+      inlined: 0,
+      address: into.local('i32'),
+      old: into.local('i64'),
+    }
+    const embedding: Embedding = {
+      scope,
+      frame: frame.get,
+      frameNumber: 0,
+      frames: new Map([[0, frame.get]]),
+      entry: nothingKnown(0),
+      leave: (value) => seq(...this.saveFuel(embedding), ret(value)),
+      inside: [entry],
+    }
+    const translator = new SubprogramTranslator(this, subprogram, embedding, registers)
+    const setup =
+      scope.fuel === undefined ? [] : [...this.restoreFuel(embedding), this.spend(scope.fuel, 1, entry)]
+    into.body(seq(...setup, translator.translate(), unreachable()) as Code<never> as Code<'i64'>)
+  }
+
+  /** `run(frame) -> low half of r0`: from the first slot with r1 and r2 from the block. */
+  #exportEntry(): void {
+    const run = this.builder.function('run', ['i32'], 'i32')
+    const result = run.local('i64')
+    const [frame] = run.parameters
+    const call = this.#callWithBlock(0, frame.get)
+    run.body([
+      result.set(call),
+      store64.full(this.runOf(frame.get), result.get, runBlock.result),
+      i32.wrap_i64(result.get),
+    ] as unknown as Code<'i32'>)
+    this.builder.export('run', run)
+  }
+
+  /** `tail(frame)`: as another program's tail call goes on, with its r1 and nothing else. */
+  #exportTail(): void {
+    const tail = this.builder.function('tail', ['i32'], 'void')
+    const [frame] = tail.parameters
+    const run = this.runOf(frame.get)
+    tail.body(
+      seq(
+        store64.full(run, i64.const(0n), runBlock.arguments + 8),
+        store64.full(run, this.#callWithBlock(0, frame.get), runBlock.result),
+      ),
+    )
+    this.builder.export('tail', tail)
+  }
+
+  /** `callback(entry, frame)`: one of the subprograms whose address the program takes. */
+  #exportCallback(): void {
+    const taken = this.program.slots.filter(({ row }) => row?.name === 'lddw_function')
+    const entries = [...new Set(taken.map(({ target }) => target))].filter((entry) =>
+      this.subprograms.has(entry),
+    )
+    if (entries.length === 0) return
+    const callback = this.builder.function('callback', ['i32', 'i32'], 'void')
+    const [index, frame] = callback.parameters
+    const labels = entries.map((entry) => label(`subprogram ${entry}`))
+    const none = label('none')
+    let code: Code = brTable(index.get, labels, none)
+    for (const [n, entry] of entries.entries()) {
+      const result = this.#callWithBlock(entry, frame.get)
+      code = seq(
+        block(labels[n] as never, code),
+        store64.full(this.runOf(frame.get), result, runBlock.result),
+        ret(),
+      )
+    }
+    callback.body(seq(block(none, code), unreachable()))
+    this.builder.export('callback', callback)
+    this.callbackEntries.push(...entries)
+  }
+
+  /** Entries by the number that `callback` takes. */
+  readonly callbackEntries: number[] = []
+
+  #callWithBlock(entry: number, frame: Code<'i32'>): Code<'i64'> {
+    const { parameters } = this.subprograms.get(entry) as Subprogram
+    const args = registersIn(parameters).map((register) =>
+      // A program starts with r1 and r2.
+      load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1)),
+    )
+    return this.callFunction(entry, args, frame)
+  }
+
+  /** access(register, offset, size, pc): size is negative for a write. */
+  #defineAccess(): I32Function {
+    const access = this.builder.function('access', ['i64', 'i32', 'i32', 'i32'], 'i32')
+    const [register, offset, size, pc] = access.parameters
+    const at = access.local('i32')
+    const isWrite = i32.lt_s(size.get, i32.const(0))
+    const sizeBytes = access.local('i32')
+    const required = access.local('i32')
+    const wanted = access.local('i64')
+    access.body([
+      sizeBytes.set(size.get),
+      when(
+        isWrite,
+        seq(sizeBytes.set(i32.sub(i32.const(0), size.get)), required.set(i32.const(SHADOW_WRITABLE))),
+      ),
+      at.set(this.checkRange(register.get, offset.get, sizeBytes.get, required.get)),
+      when(
+        i32.lt_s(at.get, i32.const(0)),
+        seq(
+          wanted.set(i64.add(register.get, i64.extend_i32_s(offset.get))),
+          this.#fault.call(
+            i32.const(faultCode.memory),
+            pc.get,
+            i32.wrap_i64(wanted.get),
+            i32.wrap_i64(i64.shr_u(wanted.get, i64.const(32n))),
+            size.get,
+          ),
+        ),
+      ),
+      at.get,
+    ] as unknown as Code<'i32'>)
+    return access as unknown as I32Function
+  }
+
+  /** What `Arena.check` does, on the same shadow. */
+  #defineCheck(): I32Function {
+    const check = this.builder.function('check', ['i64', 'i32', 'i32', 'i32'], 'i32')
+    const [register, offset, size, required] = check.parameters
+    const at = check.local('i64')
+    const shadow = check.local('i32')
+    const granule = check.local('i32')
+    const last = check.local('i32')
+    const state = check.local('i32')
+    const refuse = ret(i32.const(-1)) as Code
+    const again = label('granules')
+    const high = i32.wrap_i64(i64.shr_u(register.get, i64.const(32n)))
+    const end = i64.add(at.get, i64.extend_i32_u(size.get))
+    const lacks = (needed: Code<'i32'>) =>
+      i32.or(
+        i32.lt_u(i32.and(state.get, i32.const(0x0f)), needed),
+        i32.ne(i32.and(state.get, required.get), required.get),
+      )
+    const stateAt = load32.u8(i32.add(shadow.get, granule.get))
+    check.body([
+      when(i32.ne(high, i32.const(Number(ARENA_BASE >> 32n))), refuse),
+      at.set(i64.add(i64.extend_i32_u(i32.wrap_i64(register.get)), i64.extend_i32_s(offset.get))),
+      shadow.set(load32.full(i32.const(SHADOW_POINTER))),
+      // A negative offset is a very large one.
+      when(i64.gt_u(at.get, i64.extend_i32_u(shadow.get)), refuse),
+      when(i64.gt_u(end, i64.extend_i32_u(shadow.get)), refuse),
+      when(i32.eqz(size.get), ret(i32.wrap_i64(at.get))),
+      last.set(i32.sub(i32.wrap_i64(end), i32.const(1))),
+      granule.set(i32.shr_u(i32.wrap_i64(at.get), i32.const(3))),
+      loop(
+        again,
+        when(
+          i32.lt_u(granule.get, i32.shr_u(last.get, i32.const(3))),
+          seq(
+            state.set(stateAt),
+            when(lacks(i32.const(8)), refuse),
+            granule.set(i32.add(granule.get, i32.const(1))),
+            br(again),
+          ),
+        ),
+      ),
+      state.set(stateAt),
+      when(lacks(i32.add(i32.and(last.get, i32.const(7)), i32.const(1))), refuse),
+      i32.wrap_i64(at.get),
+    ] as unknown as Code<'i32'>)
+    return check as unknown as I32Function
+  }
+}
+
+const shadowOf = (offset: Code<'i32'>): Code<'i32'> =>
+  i32.add(load32.full(i32.const(SHADOW_POINTER)), i32.shr_u(offset, i32.const(3)))
+
+/** The numbers of the registers in a set. */
+export function registersIn(set: number): number[] {
+  return [1, 2, 3, 4, 5].filter((register) => ((set >> register) & 1) !== 0)
+}

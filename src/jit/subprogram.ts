@@ -1,0 +1,366 @@
+/**
+ * One subprogram as a WebAssembly function: its instructions over locals, in the structure of `structure.ts`.
+ *
+ * Rules
+ * - A register is an i64 local. The frame (the arena offset where its stack begins) is an i32, so that a stack access
+ *   whose place is known is one instruction with a constant displacement.
+ * - A subprogram that is inlined is translated again into the function that calls it, with registers of its own; its
+ *   `exit` goes to the end of a block.
+ * - Every way out of a block is explicit; the code of a block never falls off its end.
+ */
+import type { InstructionRow, Row } from '../isa/index.ts'
+import {
+  block,
+  br,
+  type Code,
+  i32,
+  i64,
+  type Label,
+  type Local,
+  label,
+  load64,
+  seq,
+  seqThen,
+  store64,
+  unreachable,
+  type ValueType,
+  when,
+} from '../wasm/index.ts'
+import { arithmetic, comparison, swap } from './arithmetic.ts'
+import type { Block } from './control-flow.ts'
+import { faultCode } from './fault.ts'
+import { FRAME_STEP, MAX_MAY_GOTO, STACK_BYTES } from './layout.ts'
+import type { ModuleContext } from './module-context.ts'
+import type { Slot } from './program.ts'
+import { isFetch, type Subprogram } from './registers.ts'
+import { type BlockTranslator, structured } from './structure.ts'
+import { nothingKnown, type Registers, step, type Value, valuesOf } from './values.ts'
+
+/** The WebAssembly function that code goes into, shared by a subprogram and those inlined in it. */
+export interface FunctionScope {
+  local<T extends ValueType>(type: T): Local<T>
+  /** What is left of the budget; undefined where the program is known to end. */
+  readonly fuel: Local<'i32'> | undefined
+  /** Frames that have been numbered, the function's own being 0. */
+  frames: number
+  /** Slots that were inlined. */
+  inlined: number
+  /** Scratch that no two pieces of code use across each other: an address, and values. */
+  readonly address: Local<'i32'>
+  readonly old: Local<'i64'>
+}
+
+/** How the code of a subprogram is embedded. */
+export interface Embedding {
+  readonly scope: FunctionScope
+  /** Arena offset of the frame's stack. */
+  readonly frame: Code<'i32'>
+  readonly frameNumber: number
+  /** The frames that are open here, by number. */
+  readonly frames: ReadonlyMap<number, Code<'i32'>>
+  /** What is known of the registers on entry. */
+  readonly entry: Registers
+  /** Leaves the subprogram with the value. */
+  leave(value: Code<'i64'>): Code
+  /** Entries of the subprograms that this one is inlined in, itself last. */
+  readonly inside: readonly number[]
+}
+
+const SLOTS_INLINED_EACH = 48
+const SLOTS_INLINED_IN_ALL = 600
+
+export class SubprogramTranslator implements BlockTranslator {
+  readonly context: ModuleContext
+  readonly embedding: Embedding
+  readonly subprogram: Subprogram
+  readonly registers: readonly Local<'i64'>[]
+  readonly #known: readonly (Registers | undefined)[]
+  readonly #mayGoto: Local<'i32'> | undefined
+  /** What is known at the instruction that is being translated. */
+  values: Value[] = []
+
+  constructor(
+    context: ModuleContext,
+    subprogram: Subprogram,
+    embedding: Embedding,
+    registers: readonly Local<'i64'>[],
+  ) {
+    this.context = context
+    this.subprogram = subprogram
+    this.embedding = embedding
+    this.registers = registers
+    this.#known = valuesOf(subprogram.flow, embedding.entry)
+    const hasMayGoto = subprogram.flow.blocks.some(
+      ({ exit }) => exit.kind === 'branch' && exit.slot.row?.kind === 'may_goto',
+    )
+    this.#mayGoto = hasMayGoto ? embedding.scope.local('i32') : undefined
+  }
+
+  /** All of it; it does not fall through. */
+  translate(): Code {
+    const { frame } = this.embedding
+    const top = i64.extend_i32_u(i32.add(frame, i32.const(STACK_BYTES)))
+    const setup = [
+      ...(this.subprogram.usesStack
+        ? [
+            this.#register(10).set(i64.or(top, i64.const(this.context.arenaBase))),
+            ...(this.context.isChecked ? [this.context.clearFrame(frame)] : []),
+          ]
+        : []),
+      ...(this.#mayGoto === undefined ? [] : [this.#mayGoto.set(i32.const(MAX_MAY_GOTO))]),
+    ]
+    return seq(...setup, structured(this.subprogram.flow, this))
+  }
+
+  body(block_: Block): Code {
+    this.values = [...(this.#known[block_.number] ?? nothingKnown(this.embedding.frameNumber))]
+    const out: Code[] = []
+    for (const slot of block_.slots) {
+      out.push(this.context.traced(slot.pc, this.#instruction(slot)))
+      step(this.values, slot)
+    }
+    return seq(...out)
+  }
+
+  condition({ exit }: Block): Code<'i32'> {
+    if (exit.kind !== 'branch') throw new Error('a condition where there is no branch')
+    const { slot } = exit
+    const row: Row = slot.row as Row
+    if (row.kind === 'may_goto') {
+      const left = this.#mayGoto as Local<'i32'>
+      // Falls through until the frame has used its count up.
+      const isUsedUp = i32.eqz(left.get)
+      return this.context.traced(
+        slot.pc,
+        seqThen(
+          [
+            this.embedding.scope.address.set(isUsedUp),
+            left.set(i32.sub(left.get, i32.eqz(this.embedding.scope.address.get))),
+          ],
+          this.embedding.scope.address.get,
+        ),
+      )
+    }
+    return this.context.traced(
+      slot.pc,
+      comparison(row.op, row.bits as 32 | 64, this.get(slot.dst), this.get(slot.src), slot.constant),
+    )
+  }
+
+  loopHead(block_: Block): Code {
+    const { fuel } = this.embedding.scope
+    if (fuel === undefined) return seq()
+    const { slots, exit } = block_
+    // No more than an iteration executes at least.
+    const cost = Math.max(1, slots.length + (exit.kind === 'branch' ? 1 : 0))
+    const pc = slots[0]?.pc ?? (exit.kind === 'branch' ? exit.slot.pc : this.subprogram.entry)
+    return this.context.spend(fuel, cost, pc)
+  }
+
+  dispatchLocal(): Local<'i32'> {
+    return this.embedding.scope.local('i32')
+  }
+
+  get(register: number): Code<'i64'> {
+    return this.#register(register).get
+  }
+
+  set(register: number, value: Code<'i64'>): Code {
+    return this.#register(register).set(value)
+  }
+
+  #register(register: number): Local<'i64'> {
+    return this.registers[register] as Local<'i64'>
+  }
+
+  #instruction(slot: Slot): Code {
+    const found: InstructionRow | undefined = slot.row
+    if (found === undefined) return this.#bad(slot)
+    const row: Row = found
+    const { dst, src, constant } = slot
+    switch (found.kind) {
+      case 'alu':
+        return this.set(dst, arithmetic(row.op, row.bits as 32 | 64, this.get(dst), this.get(src), constant))
+      case 'cast':
+        // There is one address space.
+        return this.set(dst, this.get(src))
+      case 'swap':
+        return this.set(dst, swap(row.op, row.bits, this.get(dst)))
+      case 'wide':
+        return this.set(dst, i64.const(constant as bigint))
+      case 'load':
+        return this.#load(slot, row)
+      case 'store':
+        return this.#store(slot, row)
+      case 'atomic':
+        return this.#atomic(slot, row)
+      case 'call':
+        return this.context.calls.translate(this, slot, row)
+      case 'packet':
+        return this.context.calls.packet(this, slot, row)
+      case 'exit':
+        return this.embedding.leave(this.get(0))
+      case 'jump':
+      case 'goto':
+      case 'may_goto':
+        throw new Error('a jump inside a block')
+    }
+  }
+
+  #bad({ pc, opcode }: Slot): Code {
+    const { context } = this
+    return pc >= context.program.length
+      ? context.fault(faultCode.outOfProgram, pc)
+      : context.fault(faultCode.unknownInstruction, pc, i32.const(opcode))
+  }
+
+  /** Where an access goes: an address and a displacement for it. Checked where the place is not known. */
+  place(pc: number, register: number, offset: number, sizeBytes: number, isWrite: boolean): Place {
+    const value = this.values[register]
+    if (value?.kind === 'stack') {
+      const at = value.offset + offset + STACK_BYTES
+      const frame = this.embedding.frames.get(value.frame)
+      if (at >= 0 && at + sizeBytes <= STACK_BYTES && frame !== undefined) {
+        return { before: seq(), address: frame, offset: at }
+      }
+    }
+    if (!this.context.isChecked) {
+      const address = i32.wrap_i64(this.get(register))
+      if (offset >= 0) return { before: seq(), address, offset }
+      return { before: seq(), address: i32.add(address, i32.const(offset)), offset: 0 }
+    }
+    const { address } = this.embedding.scope
+    const checked = this.context.checkedAccess(this.get(register), offset, sizeBytes, isWrite, pc)
+    return { before: address.set(checked), address: address.get, offset: 0 }
+  }
+
+  #load(slot: Slot, row: Row): Code {
+    const { before, address, offset } = this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
+    const load = loads[row.op === 'ldsx' ? `s${row.bits}` : `u${row.bits}`] as (typeof load64)['full']
+    return seq(before, this.set(slot.dst, load(address, offset)))
+  }
+
+  #store(slot: Slot, row: Row): Code {
+    const { before, address, offset } = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
+    const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
+    return seq(before, (stores[row.bits] as (typeof store64)['full'])(address, value, offset))
+  }
+
+  /** Programs here never run at the same instant, so plain accesses do: 2 ns an access, 6 with a lock prefix. */
+  #atomic(slot: Slot, row: Row): Code {
+    const { dst, src, pc } = slot
+    const { scope } = this.embedding
+    const { before, address, offset } = this.place(pc, dst, slot.offset, row.bits / 8, true)
+    const load = loads[`u${row.bits}`] as (typeof load64)['full']
+    const store = (value: Code<'i64'>) =>
+      (stores[row.bits] as (typeof store64)['full'])(address, value, offset)
+    const operand = this.get(src)
+    const old = scope.old
+    const narrow = (value: Code<'i64'>) => (row.bits === 32 ? i64.extend_i32_u(i32.wrap_i64(value)) : value)
+    if (row.op === 'cmpxchg') {
+      const isExpected = i64.eq(old.get, narrow(this.get(0)))
+      return seq(
+        before,
+        old.set(load(address, offset)),
+        when(isExpected, store(operand)),
+        this.set(0, old.get),
+      )
+    }
+    const operation = row.op.replace('fetch_', '') as 'add' | 'or' | 'and' | 'xor' | 'xchg'
+    const result = operation === 'xchg' ? operand : i64[operation](old.get, operand)
+    return seq(
+      before,
+      old.set(load(address, offset)),
+      store(result),
+      ...(isFetch(row) ? [this.set(src, old.get)] : []),
+    )
+  }
+
+  /** Calls a subprogram and sets r0; `args` are r1 to r5. */
+  callSubprogram(entry: number, args: readonly Code<'i64'>[], known: readonly Value[], pc: number): Code {
+    const callee = this.context.subprograms.get(entry) as Subprogram
+    const { scope, frame, inside, frames } = this.embedding
+    const inner = i32.sub(frame, i32.const(FRAME_STEP))
+    const guard = this.context.isChecked ? [this.context.checkDepth(frame, pc)] : []
+    const opens = this.context.isChecked && callee.usesStack
+    const open = opens ? [this.context.openFrame(inner)] : []
+    const close = opens ? [this.context.closeFrame(inner)] : []
+    if (!this.#isInlined(callee)) {
+      const passed = args.filter((_, n) => ((callee.parameters >> (n + 1)) & 1) !== 0)
+      const call = this.context.callFunction(entry, passed, inner)
+      return seq(
+        ...guard,
+        ...open,
+        ...this.context.saveFuel(this.embedding),
+        this.set(0, call),
+        ...close,
+        ...this.context.restoreFuel(this.embedding),
+      )
+    }
+    scope.inlined += callee.slotCount
+    const registers = this.registers.map(() => scope.local('i64'))
+    const at = label(`inlined ${entry}`)
+    const number = ++scope.frames
+    let innerFrame: Code<'i32'> = inner
+    const setup: Code[] = []
+    if (callee.usesStack) {
+      const local = scope.local('i32')
+      setup.push(local.set(inner))
+      innerFrame = local.get
+    }
+    const entryValues = nothingKnown(number).map((value, n) => (n >= 1 && n <= 5 ? known[n - 1] : value))
+    const translator = new SubprogramTranslator(
+      this.context,
+      callee,
+      {
+        scope,
+        frame: innerFrame,
+        frameNumber: number,
+        frames: new Map(frames).set(number, innerFrame),
+        entry: entryValues,
+        leave: (value) => seq(this.set(0, value), br(at)),
+        inside: [...inside, entry],
+      },
+      registers,
+    )
+    const parameters = args.flatMap((arg, n) =>
+      ((callee.parameters >> (n + 1)) & 1) !== 0 ? [(registers[n + 1] as Local<'i64'>).set(arg)] : [],
+    )
+    return seq(...guard, ...setup, ...open, ...parameters, blockOf(at, translator.translate()), ...close)
+  }
+
+  #isInlined(callee: Subprogram): boolean {
+    const { scope, inside } = this.embedding
+    return (
+      callee.slotCount <= SLOTS_INLINED_EACH &&
+      scope.inlined + callee.slotCount <= SLOTS_INLINED_IN_ALL &&
+      !inside.includes(callee.entry)
+    )
+  }
+}
+
+const blockOf = (at: Label, code: Code): Code => block(at, seq(code, unreachable()))
+
+export interface Place {
+  /** Comes first; sets what `address` reads. */
+  readonly before: Code
+  readonly address: Code<'i32'>
+  readonly offset: number
+}
+
+const loads: Readonly<Record<string, (typeof load64)['full']>> = {
+  u8: load64.u8,
+  u16: load64.u16,
+  u32: load64.u32,
+  u64: load64.full,
+  s8: load64.s8,
+  s16: load64.s16,
+  s32: load64.s32,
+}
+
+const stores: Readonly<Record<number, (typeof store64)['full']>> = {
+  8: store64.low8,
+  16: store64.low16,
+  32: store64.low32,
+  64: store64.full,
+}
