@@ -47,33 +47,27 @@ export interface Libc {
 /** Binds the functions; throws what koffi throws where one does not exist. */
 export function bindLibc(koffi: Koffi, numbers: SystemCallNumbers): Libc {
   const library = koffi.load(null)
-  const bind = <const A extends readonly (number | bigint | string)[]>(
-    name: string,
-    args: readonly string[],
-  ) => {
-    const call = library.func(name, 'long', args)
-    return (...values: A): number => {
-      const result = call(...values)
-      return result === -1 ? -koffi.errno() : result
-    }
+  const orErrno = (result: number) => (result === -1 ? -koffi.errno() : result)
+  const bind = (result: string, name: string, args: readonly string[]) => {
+    const call = library.func(name, result, args)
+    return (...values: (number | bigint | string)[]) => orErrno(call(...values))
   }
-  // A C library's `syscall` takes its arguments from the registers of a call, whatever their number.
+  // `syscall` is variadic, but takes its arguments from the registers of any call.
   const bpf = library.func('syscall', 'long', ['long', 'long', 'uint64', 'ulong'])
-  const perf = library.func('syscall', 'long', ['long', 'uint64', 'long', 'long', 'long', 'uint64'])
-  const negated = (result: number) => (result === -1 ? -koffi.errno() : result)
+  const perfEventOpen = library.func('syscall', 'long', ['long', 'uint64', 'long', 'long', 'long', 'uint64'])
   return {
-    bpf: (cmd, attr, sizeBytes) => negated(bpf(numbers.bpf, cmd, attr, sizeBytes)),
+    bpf: (cmd, attr, sizeBytes) => orErrno(bpf(numbers.bpf, cmd, attr, sizeBytes)),
     perfEventOpen: (attr, pid, cpu, groupFd, flags) =>
-      negated(perf(numbers.perfEventOpen, attr, pid, cpu, groupFd, flags)),
-    ioctl: bind('ioctl', ['int', 'ulong', 'uint64']),
-    mmap: bind('mmap', ['uint64', 'size_t', 'int', 'int', 'int', 'int64']),
-    munmap: bind('munmap', ['uint64', 'size_t']),
-    poll: bind('poll', ['uint64', 'ulong', 'int']),
-    openat: bind('openat', ['int', 'str', 'int', 'int']),
-    read: bind('read', ['int', 'uint64', 'size_t']),
-    close: bind('close', ['int']),
-    epollCreate: bind('epoll_create1', ['int']),
-    epollControl: bind('epoll_ctl', ['int', 'int', 'int', 'uint64']),
+      orErrno(perfEventOpen(numbers.perfEventOpen, attr, pid, cpu, groupFd, flags)),
+    ioctl: bind('int', 'ioctl', ['int', 'ulong', 'uint64']),
+    mmap: bind('long', 'mmap', ['uint64', 'size_t', 'int', 'int', 'int', 'int64']),
+    munmap: bind('int', 'munmap', ['uint64', 'size_t']),
+    poll: bind('int', 'poll', ['uint64', 'ulong', 'int']),
+    openat: bind('int', 'openat', ['int', 'str', 'int', 'int']),
+    read: bind('long', 'read', ['int', 'uint64', 'size_t']),
+    close: bind('int', 'close', ['int']),
+    epollCreate: bind('int', 'epoll_create1', ['int']),
+    epollControl: bind('int', 'epoll_ctl', ['int', 'int', 'int', 'uint64']),
     addressOf: (buffer) => Number(koffi.address(buffer)),
     view: (address, sizeBytes) => koffi.view(BigInt(address), sizeBytes),
     whenReadable: (fd, callback) => koffi.node.poll(fd, callback),
