@@ -9,6 +9,7 @@ import { BtfObject } from './btf-object.ts'
 import type { Engine } from './engine.ts'
 import { IdTable } from './ids.ts'
 import { InterpreterEngine } from './interpreter-engine.ts'
+import { JitEngine } from './jit-engine.ts'
 import { LinkObject } from './link-object.ts'
 import { type MapFile, MapObject } from './map-object.ts'
 import type { PerfEvent, ProbeEvent } from './perf-event.ts'
@@ -54,7 +55,11 @@ export class KernelCore implements MapHost, Disposable {
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
     this.random = options.random ?? fixedSequence()
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
-    this.engine = new InterpreterEngine(this.arena, options.instructionBudget ?? NO_BUDGET_LIMIT)
+    const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
+    this.engine =
+      options.engine === 'jit'
+        ? new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address))
+        : new InterpreterEngine(this.arena, budget)
     this.verifier = options.verifier ?? new StructureVerifier()
     this.profilingClockNs = options.profilingClockNs ?? (() => port.clockNs('monotonic'))
     this.runner = new ProgramRunner({

@@ -21,8 +21,15 @@ export interface RunEnvironment extends HelperEnvironment {
   readonly packet: Uint8Array | undefined
 }
 
+export interface PrepareOptions {
+  /** Whether a verifier has proved memory safety and termination. Default false. */
+  readonly isProved?: boolean
+  /** For names in stack traces and profiles. */
+  readonly name?: string
+}
+
 export interface Engine {
   readonly name: string
   /** `program` has map addresses and values in the place of descriptors. */
-  prepare(program: Program): Executable
+  prepare(program: Program, options?: PrepareOptions): Executable
 }

@@ -98,6 +98,8 @@ export interface KernelOptions {
   readonly port: Port
   /** Says which programs may run. Default: the structural check, with every run checked. */
   readonly verifier?: Verifier
+  /** How programs are run. Default: `interpreter`. */
+  readonly engine?: 'jit' | 'interpreter'
   /** Bytes that maps, contexts and stacks may take together. Default and most: 2 GiB. */
   readonly arenaBytes?: number
   /** Instructions that one run of a program may execute. Default 2^31 - 1; more than that is a fault. */

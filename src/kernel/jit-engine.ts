@@ -1,0 +1,124 @@
+/** The WebAssembly compiler as an engine: checked where nothing is proved, as the interpreter is. */
+import { helperBodies } from '../helpers/index.ts'
+import { describeFault } from '../interpreter/index.ts'
+import type { Program } from '../isa/index.ts'
+import { type CompiledProgram, Jit, type JitHelper, type WordHelper } from '../jit/index.ts'
+import type { BpfMap } from '../maps/index.ts'
+import type { Arena } from '../memory/index.ts'
+import type { Engine, Executable, PrepareOptions, RunEnvironment, RunOutcome } from './engine.ts'
+
+class Compiled implements Executable {
+  readonly program: CompiledProgram
+  readonly #engine: JitEngine
+
+  constructor(engine: JitEngine, program: CompiledProgram) {
+    this.#engine = engine
+    this.program = program
+  }
+
+  run(environment: RunEnvironment): RunOutcome {
+    return this.#engine.run(this.program, environment)
+  }
+}
+
+const NO_TASK = { tgid: 0, pid: 0, uid: 0, gid: 0 }
+
+export class JitEngine implements Engine {
+  readonly name = 'jit'
+  readonly #jit: Jit
+  readonly #budget: number
+  /** The run that is executing now; runs nest, each puts back what it found. */
+  #environment: RunEnvironment | undefined
+
+  constructor(arena: Arena, budget: number, mapAt: (address: bigint) => BpfMap | undefined) {
+    this.#budget = budget
+    const helpers = new Map<number, JitHelper>()
+    for (const [id, body] of helperBodies) {
+      helpers.set(id, (r1, r2, r3, r4, r5, context) => {
+        const environment = this.#current
+        environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+        const result = body(environment, r1, r2, r3, r4, r5)
+        if (typeof result === 'bigint' || result.kind === 'fault') return result
+        const { executable } = result.program as { readonly executable: Compiled }
+        return { tailCall: executable.program }
+      })
+    }
+    this.#jit = new Jit(arena, {
+      helper: (id) => helpers.get(id),
+      packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
+      mapAt,
+      inlinesHelpers: true,
+      wordHelpers: this.#wordHelpers(),
+    })
+  }
+
+  prepare(program: Program, options: PrepareOptions = {}): Executable {
+    return new Compiled(this, this.#jit.compile(program, options))
+  }
+
+  run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {
+    const outer = this.#environment
+    this.#environment = environment
+    const { cpu, context } = environment
+    try {
+      const result = this.#jit.run(program, context, { budget: this.#budget, cpu })
+      if (result.ok) return result
+      const { fault } = result
+      // Of a bad argument, the interpreter's engine gives the cause alone.
+      const message =
+        fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
+      return { ok: false, pc: fault.pc, message }
+    } finally {
+      this.#environment = outer
+    }
+  }
+
+  get #current(): RunEnvironment {
+    return this.#environment as RunEnvironment
+  }
+
+  /** The helpers that programs call most and that take nothing, without a BigInt where there need be none. */
+  #wordHelpers(): ReadonlyMap<number, WordHelper> {
+    const task = () => this.#current.task() ?? NO_TASK
+    const nanoseconds = (words: Uint32Array, high: number, time: bigint) => {
+      words[high] = Number(time >> 32n)
+      return Number(time & 0xffff_ffffn)
+    }
+    return new Map<number, WordHelper>([
+      [5, (words, high) => nanoseconds(words, high, this.#current.monotonicNs())],
+      [125, (words, high) => nanoseconds(words, high, this.#current.bootNs())],
+      [
+        7,
+        (words, high) => {
+          words[high] = 0
+          return this.#current.random()
+        },
+      ],
+      [
+        14,
+        (words, high) => {
+          const { tgid, pid } = task()
+          words[high] = tgid
+          return pid
+        },
+      ],
+      [
+        15,
+        (words, high) => {
+          const { gid, uid } = task()
+          words[high] = gid
+          return uid
+        },
+      ],
+    ])
+  }
+
+  /** Big endian; undefined outside of the packet. */
+  #load(offset: number, sizeBytes: 1 | 2 | 4): number | undefined {
+    const packet = this.#environment?.packet
+    if (packet === undefined || offset < 0 || offset + sizeBytes > packet.length) return undefined
+    let value = 0
+    for (let i = 0; i < sizeBytes; i++) value = value * 256 + (packet[offset + i] as number)
+    return value
+  }
+}
