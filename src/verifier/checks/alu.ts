@@ -4,19 +4,30 @@
  * Source: check_alu_op, adjust_reg_min_max_vals, adjust_ptr_min_max_vals in kernel/bpf/verifier.c of Linux 6.18.
  */
 import { CLASS, classOf, codeOf, type Instruction, SOURCE, sourceOf } from '../../isa/index.ts'
-import { type AluOperation, scalarOperation, signExtend32, signExtend64 } from '../domain/arithmetic.ts'
+import {
+  type AluOperation,
+  changeByteOrder,
+  scalarOperation,
+  setKnown32,
+  signExtend32,
+  signExtend64,
+} from '../domain/arithmetic.ts'
 import { boundsAreSane, syncBounds, zeroExtend32 } from '../domain/bounds.ts'
 import { BASE, baseOf, kindName } from '../domain/kinds.ts'
 import {
   ADD_CONST,
+  ADD_CONST32,
+  ADD_CONST64,
   knownScalar,
   type Register,
   S64_MAX,
   S64_MIN,
   U64_MAX,
   unknownScalar,
+  unlink,
 } from '../domain/register.ts'
 import { tnumAdd, tnumSubtract } from '../domain/tnum.ts'
+import { pushBranch } from '../flow/paths.ts'
 import { isPacketPointer, MAX_VARIABLE_OFFSET, mayBeNull, type Proof } from '../proof.ts'
 import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
 import { markPrecise } from '../state/precision.ts'
@@ -235,7 +246,7 @@ function move(p: Proof, insn: Instruction, is64: boolean): void {
   const keepsValue = insn.offset === 0 ? bitWidth(source) <= 32 : source.umax < 1n << BigInt(insn.offset - 1)
   if (keepsValue) link()
   const r = source.copy()
-  if (!keepsValue) r.id = 0
+  if (!keepsValue) unlink(r)
   const bytes = (insn.offset >> 3) as 1 | 2 | 4
   if (is64) signExtend64(r, bytes)
   else {
@@ -283,19 +294,49 @@ function operate(p: Proof, insn: Instruction, is64: boolean): void {
   const signed = insn.offset === 1
   const name = OPERATIONS[code] as AluOperation
   const operation = signed ? (name === 'div' ? 'sdiv' : 'smod') : name
-  const { id } = r
+  const { id, umax } = r
+  if ((name === 'and' || name === 'or') && operand.mask === 0n) forkOnSign(p, r, dst)
   scalarOperation(operation, r, operand, !is64)
+  const distance = linkDistance(name, umax, operand, is64)
+  const isSelf = sourceOf(insn.opcode) === SOURCE.X && dst === src
   // A known distance from a linked register is kept, once.
-  if (code === 0x00 && is64 && id !== 0 && operand.mask === 0n) {
-    if ((id & ADD_CONST) !== 0 || operand.value > 0x7fff_ffffn) {
-      r.off = 0
-      r.id = 0
-    } else {
-      r.id = id | ADD_CONST
-      r.off = Number(operand.value)
-    }
-  } else r.id = 0
+  if (distance === undefined || id === 0 || (id & ADD_CONST) !== 0 || isSelf) unlink(r)
+  else {
+    r.id = id | (is64 ? ADD_CONST64 : ADD_CONST32)
+    r.off = distance
+  }
   p.setReg(dst, r)
+}
+
+/** How far an addition moves a register from what it was copied from; undefined: not by a fixed distance. */
+function linkDistance(
+  name: AluOperation,
+  umaxBefore: bigint,
+  operand: Register,
+  is64: boolean,
+): number | undefined {
+  if (name !== 'add' && name !== 'sub') return undefined
+  const isConst = is64 ? operand.mask === 0n : (operand.mask & 0xffff_ffffn) === 0n
+  if (!isConst || (!is64 && umaxBefore > 0xffff_ffffn)) return undefined
+  const by = is64 ? BigInt.asIntN(64, operand.value) : BigInt.asIntN(32, operand.value)
+  if (by < -0x8000_0000n || by > 0x7fff_ffffn) return undefined
+  if (name === 'add') return Number(by)
+  return by === -0x8000_0000n ? undefined : Number(-by)
+}
+
+/** What is 0 or -1 (a sign spread over the register) is walked as each of them. */
+function forkOnSign(p: Proof, r: Register, dst: number): void {
+  if (r.smin === -1n && r.smax === 0n) {
+    const zero = p.reg(dst).copy()
+    zero.setKnownBits(0n)
+    pushBranch(p, p.index, p.index).current.regs[dst] = zero
+    r.setKnownBits(-1n)
+  } else if (r.s32min === -1 && r.s32max === 0) {
+    const zero = p.reg(dst).copy()
+    setKnown32(zero, 0n)
+    pushBranch(p, p.index, p.index).current.regs[dst] = zero
+    setKnown32(r, 0xffff_ffffn)
+  }
 }
 
 export function checkAlu(p: Proof, insn: Instruction): void {
@@ -318,12 +359,19 @@ export function checkAlu(p: Proof, insn: Instruction): void {
     }
     const target = p.checkReadable(dst)
     p.checkWritable(dst)
-    if (code === 0x80 && target.kind === BASE.SCALAR) {
+    if (target.kind !== BASE.SCALAR) p.setUnknown(dst)
+    else {
       const r = target.copy()
-      scalarOperation('neg', r, target, !is64)
-      r.id = 0
+      if (code === 0x80) {
+        scalarOperation('neg', r, target, !is64)
+        unlink(r)
+      } else {
+        const swaps = is64 || isRegisterForm
+        if (swaps || insn.imm !== 64) unlink(r)
+        changeByteOrder(r, insn.imm, swaps)
+      }
       p.setReg(dst, r)
-    } else p.setUnknown(dst)
+    }
     settle(p, dst, 'alu')
     return
   }

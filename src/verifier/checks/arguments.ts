@@ -10,7 +10,7 @@ import { BASE, BYTE, baseOf, byteAt, DYNPTR_FLAGS, FLAG, kindName } from '../dom
 import type { Register } from '../domain/register.ts'
 import type { MapSpec } from '../program.ts'
 import { isAllocatedObject, isNull, isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
-import { fieldAt, hasField, KPTR_KINDS, type RecordField } from '../records/records.ts'
+import { FIELD_NAMES, fieldAt, hasField, KPTR_KINDS, type RecordField } from '../records/records.ts'
 import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
 import { markPrecise, markSlotPrecise } from '../state/precision.ts'
 import { isScalarSpill, type Slot } from '../state/state.ts'
@@ -270,7 +270,7 @@ function constantKey(p: Proof, r: Register, size: number): bigint {
   return BigInt.asIntN(64, slot.register.value)
 }
 
-function checkConstantString(p: Proof, r: Register, n: number): void {
+export function checkConstantString(p: Proof, r: Register, n: number): void {
   const map = r.map as MapSpec
   if (!map.frozen || (map.flags & 0x80) === 0) {
     throw p.refuse(EACCES, `R${n} does not point to a readonly map'`)
@@ -286,19 +286,33 @@ function checkConstantString(p: Proof, r: Register, n: number): void {
   }
 }
 
-function checkTimer(p: Proof, r: Register, n: number, facts: CallFacts): void {
+/** The map and instance that a pointer into a value names. */
+export interface MapPlace {
+  map: MapSpec | undefined
+  mapUid: number
+}
+
+/** A pointer to a timer, work queue or task work in a map value. */
+export function checkMapField(
+  p: Proof,
+  r: Register,
+  n: number,
+  kind: 'timer' | 'wq' | 'task_work',
+  facts: MapPlace,
+): void {
   const map = r.map as MapSpec
+  const name = FIELD_NAMES[kind]
   if (r.mask !== 0n) {
-    throw p.refuse(EINVAL, `R${n} doesn't have constant offset. bpf_timer has to be at the constant offset`)
+    throw p.refuse(EINVAL, `R${n} doesn't have constant offset. ${name} has to be at the constant offset`)
   }
   if (map.btf === undefined) {
-    throw p.refuse(EINVAL, `map '${map.name}' has to have BTF in order to use bpf_timer`)
+    throw p.refuse(EINVAL, `map '${map.name}' has to have BTF in order to use ${name}`)
   }
-  const field = p.records.ofMap(map)?.fields.find((f) => f.kind === 'timer')
-  if (field === undefined) throw p.refuse(EINVAL, `map '${map.name}' has no valid bpf_timer`)
+  const field = p.records.ofMap(map)?.fields.find((f) => f.kind === kind)
+  if (field === undefined) throw p.refuse(EINVAL, `map '${map.name}' has no valid ${name}`)
   const at = r.off + Number(r.value)
   if (field.offset !== at) {
-    throw p.refuse(EINVAL, `off ${at} doesn't point to 'struct bpf_timer' that is at ${field.offset}`)
+    throw p.refuse(EINVAL, `off ${at} doesn't point to 'struct ${name}' that is at ${field.offset}`)
   }
   facts.map = map
   facts.mapUid = r.mapUid
@@ -418,7 +432,7 @@ export function checkArgument(
       })
       return
     case 'ARG_PTR_TO_TIMER':
-      checkTimer(p, r, n, facts)
+      checkMapField(p, r, n, 'timer', facts)
       return
     case 'ARG_PTR_TO_FUNC':
       facts.subprogram = r.subprogram

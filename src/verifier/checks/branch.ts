@@ -7,16 +7,18 @@
  * Source: check_cond_jmp_op and its parts in kernel/bpf/verifier.c of Linux 6.18.
  */
 import { CLASS, classOf, codeOf, type Instruction, OPCODE, SOURCE, sourceOf } from '../../isa/index.ts'
-import { scalarOperation } from '../domain/arithmetic.ts'
+import { addDistance } from '../domain/arithmetic.ts'
 import { boundsAreSane, syncBounds } from '../domain/bounds.ts'
 import { constOf, decide, isConst, JUMP, oppositeOf, refine, swappedOf } from '../domain/comparison.ts'
 import { BASE, baseOf, FLAG } from '../domain/kinds.ts'
 import {
   ADD_CONST,
+  ADD_CONST32,
   AT_PACKET_END,
   BEYOND_PACKET_END,
   knownScalar,
   type Register,
+  unlink,
 } from '../domain/register.ts'
 import { isMayGoto } from '../flow/graph.ts'
 import { pushBranch } from '../flow/paths.ts'
@@ -85,7 +87,7 @@ function collectLinked(p: Proof, id: number, into: LinkedPlace[]): void {
       if (into.length < MAX_LINKED) into.push({ frame: f, isRegister: true, place: i })
       else {
         const copy = r.copy()
-        copy.id = 0
+        unlink(copy)
         frame.regs[i] = copy
       }
     }
@@ -97,7 +99,7 @@ function collectLinked(p: Proof, id: number, into: LinkedPlace[]): void {
       if (into.length < MAX_LINKED) into.push({ frame: f, isRegister: false, place: i })
       else {
         const copy = r.copy()
-        copy.id = 0
+        unlink(copy)
         frame.stack[i] = new Slot(slot.bytes, copy)
       }
     }
@@ -112,12 +114,14 @@ function syncLinked(state: State, known: Register, places: readonly LinkedPlace[
     const r = isRegister ? (frame.regs[place] as Register) : (slot as Slot).register
     if (r.kind !== BASE.SCALAR || r === known) continue
     if ((r.id & ~ADD_CONST) !== (known.id & ~ADD_CONST)) continue
+    // Distances of different widths do not add up.
+    if (((r.id ^ known.id) & ADD_CONST) === ADD_CONST) continue
     let result: Register
     if (((r.id & ADD_CONST) === 0 && (known.id & ADD_CONST) === 0) || r.off === known.off) {
       result = known
     } else {
       result = known.copy()
-      scalarOperation('add', result, knownScalar(BigInt((r.off | 0) - (known.off | 0))), false)
+      addDistance(result, (r.off | 0) - (known.off | 0), ((r.id | known.id) & ADD_CONST32) !== 0)
       result.off = r.off
       result.id = r.id
     }

@@ -184,6 +184,18 @@ export const timerCallback: SetUp = (caller, callee) => {
   callee.callbackReturn = RETURN_0_OR_1
 }
 
+/** Work for a task: as above, but the callback may return anything. */
+export const taskWorkCallback: SetUp = (caller, callee) => {
+  const { map, mapUid } = caller.regs[3] as Register
+  for (const [i, kind] of [BASE.CONST_MAP, BASE.MAP_KEY, BASE.MAP_VALUE].entries()) {
+    const r = mapPointer(kind, map)
+    r.mapUid = mapUid
+    callee.regs[i + 1] = r
+  }
+  callee.inAsyncCallback = true
+  callee.callbackReturn = { min: -0x8000_0000, max: 0x7fff_ffff }
+}
+
 export const findVmaCallback =
   (p: Proof): SetUp =>
   (caller, callee) => {

@@ -68,8 +68,12 @@ export const CONTEXT_STRUCTS: Readonly<Record<number, string>> = {
   [T.BPF_PROG_TYPE_KPROBE]: 'bpf_user_pt_regs_t',
 }
 
+/** What the kernel has where programs see the first. */
+const PROJECTIONS: Readonly<Record<string, string>> = { __sk_buff: 'sk_buff', xdp_md: 'xdp_buff' }
+export const isProjection = (wanted: string, have: string): boolean => PROJECTIONS[wanted] === have
+
 /** Is the pointer's target, by name, what programs of this type get? */
-function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
+export function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
   const wanted = CONTEXT_STRUCTS[p.input.programType]
   let id = target
   for (let i = 0; i < 32; i++) {
@@ -87,7 +91,8 @@ function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
       id = type.type
       continue
     }
-    return type.kind === BTF_KIND.STRUCT && type.name !== '' && type.name === wanted
+    if (type.kind !== BTF_KIND.STRUCT || type.name === '') return false
+    return type.name === wanted || (wanted !== undefined && PROJECTIONS[wanted] === type.name)
   }
   return false
 }
@@ -123,7 +128,8 @@ function isAlternativeContext(p: Proof, type: BtfType): boolean {
   }
 }
 
-const KIND_WORDS: Readonly<Record<number, string>> = {
+/** Names of type kinds in messages. */
+export const KIND_WORDS: Readonly<Record<number, string>> = {
   0: 'UNKNOWN',
   1: 'INT',
   2: 'PTR',

@@ -9,7 +9,7 @@
  */
 import { CLASS, classOf, type Instruction, MODE, modeOf } from '../../isa/index.ts'
 import { BASE, BYTE, baseOf, byteAt, withByte } from '../domain/kinds.ts'
-import { ADD_CONST, knownScalar, type Register, unknownScalar } from '../domain/register.ts'
+import { ADD_CONST, knownScalar, type Register, unknownScalar, unlink } from '../domain/register.ts'
 import { bitLength, tnumText } from '../domain/tnum.ts'
 import { isNull, type Proof } from '../proof.ts'
 import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
@@ -43,8 +43,7 @@ export function withScalarId(p: Proof, register: Register): Register {
   let r = register
   if (r.id & ADD_CONST) {
     r = r.copy()
-    r.id = 0
-    r.off = 0
+    unlink(r)
   }
   if (r.id === 0 && r.mask !== 0n) {
     if (r === register) r = r.copy()
@@ -113,7 +112,7 @@ function writeFixed(p: Proof, frame: Frame, offset: number, size: number, from: 
       spill(p, frame, index, register, size)
     } else {
       const copy = register.copy()
-      copy.id = 0
+      unlink(copy)
       spill(p, frame, index, copy, size)
     }
   } else if (register === undefined && isAligned && isPlainStore(insn)) {
@@ -230,7 +229,7 @@ function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: n
     let r = register
     if (bitWidth(r) > size * 8 && r.id !== 0) {
       r = r.copy()
-      r.id = 0
+      unlink(r)
     }
     p.setReg(into, r)
     note(p, { stackFrame: frame.index, stackSlot: index })

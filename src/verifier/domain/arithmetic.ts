@@ -6,8 +6,17 @@
  *
  * Source: scalar_min_max_* and adjust_scalar_min_max_vals in kernel/bpf/verifier.c of Linux 6.18.
  */
-import { syncBounds, updateBounds, zeroExtend32 } from './bounds.ts'
-import { type Register, S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX } from './register.ts'
+import { syncBounds, truncate, updateBounds, zeroExtend32 } from './bounds.ts'
+import {
+  knownScalar,
+  type Register,
+  S32_MAX,
+  S32_MIN,
+  S64_MAX,
+  S64_MIN,
+  U32_MAX,
+  U64_MAX,
+} from './register.ts'
 import {
   tnumAdd,
   tnumAnd,
@@ -170,7 +179,8 @@ function signedFromUnsigned64(d: Register): void {
   } else unboundSigned64(d)
 }
 
-function setKnown32(d: Register, value: bigint): void {
+/** The low half is exactly `value`; nothing new is known of the rest. */
+export function setKnown32(d: Register, value: bigint): void {
   d.value = (d.value & ~LOW) | (value & LOW)
   d.mask &= ~LOW
   const low = Number(BigInt.asIntN(32, value))
@@ -385,6 +395,30 @@ export function scalarOperation(op: AluOperation, d: Register, s: Register, is32
   }
   if (is32) zeroExtend32(d)
   else syncBounds(d)
+}
+
+/** `d += by`, for registers that stay a fixed distance apart. */
+export function addDistance(d: Register, by: number, is32: boolean): void {
+  add(d, knownScalar(BigInt(by)))
+  if (is32) zeroExtend32(d)
+  syncBounds(d)
+}
+
+function swapBytes(value: bigint, bytes: number): bigint {
+  let result = 0n
+  for (let i = 0n; i < BigInt(bytes); i++) result = (result << 8n) | ((value >> (i * 8n)) & 0xffn)
+  return result
+}
+
+/** Byte swap, or truncation to as many bits where the order is the machine's own. */
+export function changeByteOrder(r: Register, bits: number, swaps: boolean): void {
+  if (swaps) {
+    r.value = swapBytes(r.value, bits / 8)
+    r.mask = swapBytes(r.mask, bits / 8)
+    r.setUnbounded()
+  }
+  if (bits < 64) truncate(r, bits / 8)
+  else syncBounds(r)
 }
 
 const SIGNED_RANGE: Readonly<Record<number, readonly [number, number]>> = {

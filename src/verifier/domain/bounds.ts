@@ -8,7 +8,7 @@
  * nor less than Linux's where verdicts are to agree.
  */
 import { type Register, S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX } from './register.ts'
-import { tnumIntersect, tnumRange } from './tnum.ts'
+import { tnumIntersect, tnumRange, tnumStep } from './tnum.ts'
 
 const LOW = 0xffff_ffffn
 const HIGH = 0xffff_ffff_0000_0000n
@@ -27,6 +27,21 @@ function fromBits64(r: Register): void {
   if (r.value > r.umin) r.umin = r.value
   const top = r.value | r.mask
   if (top < r.umax) r.umax = top
+  const only = onlyCommonValue(r)
+  if (only !== undefined) r.setKnownBits(only)
+}
+
+/** Where the unsigned range and the known bits have exactly one value in common: that value. */
+function onlyCommonValue(r: Register): bigint | undefined {
+  // Most masks are all ones from some bit down: then the range is already as good as the bits.
+  if (r.mask === 0n || (r.mask & (r.mask + 1n)) === 0n) return undefined
+  if (r.umin > r.umax) return undefined
+  const next = tnumStep(r, r.umin)
+  const startsInside = (r.umin & ~r.mask) === r.value
+  const top = r.value | r.mask
+  if (startsInside) return next > r.umax ? r.umin : undefined
+  if (next === top) return top
+  return next <= r.umax && tnumStep(r, next) > r.umax ? next : undefined
 }
 
 function fromBits32(r: Register): void {

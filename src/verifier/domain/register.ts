@@ -27,8 +27,10 @@ export const S32_MAX = 0x7fff_ffff
 export const AT_PACKET_END = -1
 export const BEYOND_PACKET_END = -2
 
-/** Set in `id` of scalars that were linked with a constant between them. */
-export const ADD_CONST = 0x8000_0000 | 0
+/** Set in `id` of scalars that were linked with a constant between them, by a 64-bit or a 32-bit addition. */
+export const ADD_CONST64 = 0x8000_0000 | 0
+export const ADD_CONST32 = 0x4000_0000
+export const ADD_CONST = ADD_CONST64 | ADD_CONST32
 
 export class Register {
   /** Base and flags. */
@@ -172,6 +174,12 @@ export function knownScalar(value: bigint): Register {
   r.kind = BASE.SCALAR
   r.setKnownBits(value)
   return r
+}
+
+/** In place: a scalar that is linked with no other. */
+export function unlink(r: Register): void {
+  r.id = 0
+  if (r.kind === BASE.SCALAR) r.off = 0
 }
 
 /** A pointer of this kind with offset 0. */

@@ -140,6 +140,22 @@ export const tnumWithLow = (a: Tnum, low: Tnum): Tnum => ({
   mask: (a.mask & ~LOW) | (low.mask & LOW),
 })
 
-/** `(0x0; 0xff)`, as Linux prints it. */
-export const tnumText = (value: bigint, mask: bigint): string =>
-  `(0x${value.toString(16)}; 0x${mask.toString(16)})`
+const U64 = 0xffff_ffff_ffff_ffffn
+
+/** The least value of `t` above `z`; the greatest if there is none. */
+export function tnumStep(t: Tnum, z: bigint): bigint {
+  const top = t.value | t.mask
+  if (z >= top) return top
+  if (z < t.value) return t.value
+  const distance = z - t.value
+  const fixed = distance & ~t.mask & U64
+  const carry = fixed === 0n ? 0n : (1n << BigInt(fixed.toString(2).length)) - 1n
+  const filled = (distance | carry | ~t.mask) & U64
+  return t.value | ((filled + 1n) & t.mask)
+}
+
+/** `(0x0; 0xff)`, as Linux prints it; a number, if it is one. */
+export function tnumText(value: bigint, mask: bigint): string {
+  if (mask === 0n) return value <= 0xffffn ? `${value}` : `0x${value.toString(16)}`
+  return `(0x${value.toString(16)}; 0x${mask.toString(16)})`
+}

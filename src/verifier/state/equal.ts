@@ -39,9 +39,11 @@ class IdMap {
 
   /** A scalar without an id is like no other. */
   matchesScalar(old: number, current: number): boolean {
-    const a = old === 0 ? ++this.#temporary : old
+    if (old === 0) return true
     const b = current === 0 ? ++this.#temporary : current
-    return this.matches(a, b)
+    if (!this.matches(old, b)) return false
+    if ((old & ADD_CONST) === 0) return true
+    return this.matches(old & ~ADD_CONST, b & ~ADD_CONST)
   }
 }
 
@@ -110,7 +112,7 @@ function registerCovers(old: Register, current: Register, ids: IdMap, exactness:
   switch (baseOf(old.kind)) {
     case BASE.SCALAR:
       if (!old.precise && exactness === 'precise values only') return true
-      if ((old.id & ADD_CONST) !== (current.id & ADD_CONST)) return false
+      if (old.id !== 0 && (old.id & ADD_CONST) !== (current.id & ADD_CONST)) return false
       if ((old.id & ADD_CONST) !== 0 && old.off !== current.off) return false
       return (
         (old === current || (isWithin(old, current) && containsBits(old, current))) &&

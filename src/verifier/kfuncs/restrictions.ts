@@ -1,0 +1,40 @@
+/**
+ * Kernel functions that only some programs of a type may call.
+ *
+ * Source: the filters of BTF_KFUNCS sets in Linux 6.18 (bpf_fs_kfuncs_filter, tracing_iter_filter,
+ * bpf_sock_addr kfunc filter).
+ */
+import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
+import type { Proof } from '../proof.ts'
+
+const LSM_ONLY: ReadonlySet<string> = new Set([
+  'bpf_get_task_exe_file',
+  'bpf_put_file',
+  'bpf_path_d_path',
+  'bpf_get_dentry_xattr',
+  'bpf_get_file_xattr',
+  'bpf_set_dentry_xattr',
+  'bpf_remove_dentry_xattr',
+  'bpf_cgroup_read_xattr',
+  'bpf_real_data_inode',
+])
+const UNIX_HOOKS: readonly number[] = [
+  BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_CONNECT,
+  BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_SENDMSG,
+  BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_RECVMSG,
+  BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_GETPEERNAME,
+  BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_GETSOCKNAME,
+]
+
+export function isFilteredOut(p: Proof, name: string): boolean {
+  const { programType, expectedAttachType } = p.input
+  if (LSM_ONLY.has(name)) return programType !== BPF_PROG_TYPE.BPF_PROG_TYPE_LSM
+  if (name === 'bpf_sock_destroy') {
+    return (
+      programType !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING ||
+      expectedAttachType !== BPF_ATTACH_TYPE.BPF_TRACE_ITER
+    )
+  }
+  if (name === 'bpf_sock_addr_set_sun_path') return !UNIX_HOOKS.includes(expectedAttachType)
+  return false
+}
