@@ -24,6 +24,7 @@ import {
   when,
 } from '../wasm/index.ts'
 import { runBlock } from './layout.ts'
+import { MapCalls } from './map-calls.ts'
 import type { ModuleContext } from './module-context.ts'
 import { FUNCTION_BASE, functionAddress, type Slot } from './program.ts'
 import type { SubprogramTranslator } from './subprogram.ts'
@@ -42,6 +43,7 @@ export class CallTranslator {
   readonly #helpers = new Map<number, Bridge>()
   readonly #words = new Map<number, FunctionRef<readonly ['i32'], 'i32'>>()
   readonly #kfuncs = new Map<string, Bridge>()
+  readonly #maps: MapCalls
   readonly #packet: Packet | undefined
   readonly #indirect: Indirect | undefined
 
@@ -67,6 +69,7 @@ export class CallTranslator {
         }
       }
     }
+    this.#maps = new MapCalls(context)
     const has = (test: (name: string | undefined) => boolean) => rows.some(({ name }) => test(name))
     if (has((name) => name?.startsWith('ldabs') === true || name?.startsWith('ldind') === true)) {
       this.#packet = builder.importFunction('run', 'packet', ['i32', 'i32', 'i32', 'i32'], 'i32')
@@ -74,6 +77,11 @@ export class CallTranslator {
     if (has((name) => name === 'callx')) {
       this.#indirect = builder.importFunction('run', 'indirect', ['i32', 'i32', 'i32'], 'i32')
     }
+  }
+
+  /** Functions that JavaScript wants of the module, for maps whose elements it takes and retires itself. */
+  exportMapFunctions(): void {
+    this.#maps.exportFunctions()
   }
 
   translate(at: SubprogramTranslator, slot: Slot, row: Row): Code {
@@ -120,10 +128,19 @@ export class CallTranslator {
     }
     const { inlinesHelpers } = this.#context.options
     if (inlinesHelpers && id === HELPER.smpProcessorId) return at.set(0, load64.u32(run, runBlock.cpu))
+    if (inlinesHelpers) {
+      const inline = this.#maps.translate(at, slot, () => this.#javascript(at, slot))
+      if (inline !== undefined) return inline
+    }
     if (inlinesHelpers && id === HELPER.loop) {
       const inline = this.#loop(at, slot)
       if (inline !== undefined) return inline
     }
+    return this.#javascript(at, slot)
+  }
+
+  #javascript(at: SubprogramTranslator, slot: Slot): Code {
+    const id = slot.imm
     const bridge = this.#helpers.get(id) as Bridge
     return this.#bridged(at, this.#context.options.argumentCount(id), (block) =>
       bridge.call(block, i32.const(slot.pc)),

@@ -23,6 +23,8 @@ import {
   runBlock,
   STACK_BYTES,
 } from './layout.ts'
+import { HashBase } from '../maps/index.ts'
+import { mapImports } from './map-calls.ts'
 import { ModuleContext } from './module-context.ts'
 import { decodeProgram, FUNCTION_BASE } from './program.ts'
 
@@ -80,6 +82,7 @@ export class Jit {
     const environment = this.#environment
     const context = new ModuleContext(decodeProgram(program), {
       isProved: options.isProved ?? false,
+      arena: this.#arena,
       ...(options.name === undefined ? {} : { name: options.name }),
       mapAt: (address) => environment.mapAt?.(address),
       argumentCount: (id) => this.#argumentCount(id),
@@ -93,7 +96,14 @@ export class Jit {
       helper: this.#importsBy(this.#helpers, (id) => this.#helperImport(Number(id))),
       word: this.#importsBy(this.#words, (id) => this.#wordImport(Number(id))),
       kfunc: this.#importsBy(this.#kfuncs, (key) => this.#kfuncImport(String(key))),
+      map: this.#importsBy(new Map<string, unknown>(), (key) => this.#mapImport(String(key))),
     })
+    for (const [name, value] of Object.entries(instance.exports)) {
+      const [what, address] = name.split(' ')
+      if (what !== 'release' || address === undefined) continue
+      const map = environment.mapAt?.(BigInt(address))
+      if (map instanceof HashBase) map.elements.compiledRelease ??= value as () => void
+    }
     const { callbackEntries } = context
     return { bytes, callbackEntries, exports: instance.exports as unknown as CompiledProgram['exports'] }
   }
@@ -181,6 +191,16 @@ export class Jit {
       if (body === undefined) throw new FaultSignal({ kind: 'unknown-kfunc', pc, btfId, btfIndex })
       return this.#callBody(body, btfId, run, pc, 5)
     }
+  }
+
+  /** What the code of maps asks of JavaScript: `what address`. */
+  #mapImport(key: string): unknown {
+    const [what, address] = key.split(' ') as [string, string]
+    const map = this.#environment.mapAt?.(BigInt(address))
+    if (map === undefined) throw new Error(`no map at ${address}`)
+    const make = mapImports[what]
+    if (make === undefined) throw new Error(`no import ${what}`)
+    return make(map)
   }
 
   #callHelper(id: number, run: number, pc: number, count: number): number {

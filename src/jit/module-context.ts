@@ -4,7 +4,7 @@
  * A subprogram becomes a function when something calls it that it is not inlined in. `run`, `tail` and `callback` are
  * what JavaScript calls: all take a frame and find arguments in the run's block.
  */
-import { ARENA_BASE, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
+import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
   br,
   brTable,
@@ -46,6 +46,7 @@ export interface CompileOptions {
    * are counted against a budget.
    */
   readonly isProved: boolean
+  readonly arena: Arena
   readonly name?: string
   readonly mapAt: (address: bigint) => BpfMap | undefined
   readonly argumentCount: ArgumentCount
@@ -89,6 +90,7 @@ export class ModuleContext {
     this.#exportTail()
     this.#exportCallback()
     for (let entry = this.#due.shift(); entry !== undefined; entry = this.#due.shift()) this.#translate(entry)
+    this.calls.exportMapFunctions()
     return this.builder.encode()
   }
 

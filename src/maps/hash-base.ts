@@ -50,6 +50,11 @@ export abstract class HashBase extends MapBase {
     return this.host.arena.view.getUint32(this.header + COUNT, true)
   }
 
+  /** For compiled code, which takes and retires elements itself. */
+  get elements(): ElementPool {
+    return this.pool
+  }
+
   get memoryBytes(): number {
     return this.ownedBytes + this.pool.memoryBytes
   }

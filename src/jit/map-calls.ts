@@ -1,0 +1,294 @@
+/**
+ * Map helpers as part of the program, where it is known which map they are called with.
+ *
+ * An array's element is found inline; hash tables get functions of their own in the module (`src/maps/wasm`), with the
+ * map's place and sizes as constants. LRU lists and ring buffers are JavaScript's, called with plain numbers. Whatever
+ * is not quite ordinary (a flag, a pointer that fails the check) takes the helper's general way.
+ */
+import { BPF_MAP_TYPE, BPF_F_RDONLY_PROG, E2BIG, EEXIST, EINVAL } from '../abi/index.ts'
+import { type BpfMap, copyCode, HashBase, HashCode, mapHeader, RingBuffer } from '../maps/index.ts'
+import {
+  choose,
+  type Code,
+  type FunctionRef,
+  i32,
+  i64,
+  load32,
+  type Local,
+  seq,
+  when,
+} from '../wasm/index.ts'
+import { runBlock, STACK_BYTES } from './layout.ts'
+import type { ModuleContext } from './module-context.ts'
+import type { Slot } from './program.ts'
+import type { SubprogramTranslator } from './subprogram.ts'
+
+const HELPER = { lookup: 1, update: 2, delete: 3, reserve: 131, submit: 132, discard: 133 } as const
+
+const arrays: readonly number[] = [BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY]
+const lruHashes: readonly number[] = [
+  BPF_MAP_TYPE.BPF_MAP_TYPE_LRU_HASH,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_LRU_PERCPU_HASH,
+]
+const hashes: readonly number[] = [
+  BPF_MAP_TYPE.BPF_MAP_TYPE_HASH,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_HASH,
+  ...lruHashes,
+]
+
+/** The imports of module `map`, by the first word of their name; the second is the map's address. */
+export const mapImports: Readonly<Record<string, (map: BpfMap) => unknown>> = {
+  grow: (map) => () => (map as HashBase).elements.takeFreshOrGrow(),
+  mayRetire: (map) => () => ((map as HashBase).elements.mayRetire() ? 1 : 0),
+  update: (map) => (key: number, value: number, mode: number, cpu: number) =>
+    map.update(key, value, BigInt(mode), cpu),
+  delete: (map) => (key: number) => map.delete(key),
+  reserve: (map) => (size: number) => (map as RingBuffer).reserve(size >>> 0, 0n),
+}
+
+type Import<N extends readonly 'i32'[]> = FunctionRef<N, 'i32'>
+
+interface KnownMap {
+  readonly map: BpfMap
+  readonly fields: ReturnType<typeof mapHeader.read>
+  readonly isReadOnly: boolean
+  /** Of a hash table. */
+  readonly code: HashCode | undefined
+  readonly update: Import<readonly ['i32', 'i32', 'i32', 'i32']> | undefined
+  readonly remove: Import<readonly ['i32']> | undefined
+  readonly reserve: Import<readonly ['i32']> | undefined
+}
+
+/** A range that a helper was given: where it begins, and whether that is not to be trusted. */
+interface Argument {
+  readonly before: Code
+  readonly address: Code<'i32'>
+  readonly isBad: Code<'i32'> | undefined
+}
+
+export class MapCalls {
+  readonly #context: ModuleContext
+  readonly #maps = new Map<bigint, KnownMap>()
+  readonly #updated = new Set<KnownMap>()
+
+  /** Declares what the maps that the program names may need of JavaScript. */
+  constructor(context: ModuleContext) {
+    this.#context = context
+    if (!context.options.inlinesHelpers) return
+    for (const { row, constant } of context.program.slots) {
+      if (row?.kind !== 'wide' || constant === undefined || this.#maps.has(constant)) continue
+      const map = context.options.mapAt(constant)
+      if (map !== undefined) this.#maps.set(constant, this.#known(map))
+    }
+  }
+
+  #known(map: BpfMap): KnownMap {
+    const { builder, options } = this.#context
+    const { arena } = options
+    const { type, flags } = map.definition
+    const fields = mapHeader.read(arena.bytes, arena.offsetOf(map.address))
+    const name = (what: string) => `${what} 0x${map.address.toString(16)}`
+    const isHash = hashes.includes(type) && map instanceof HashBase
+    const isLru = lruHashes.includes(type)
+    const code =
+      isHash && !isLru
+        ? new HashCode(builder, arena, map, {
+            grow: builder.importFunction('map', name('grow'), [], 'i32'),
+            mayRetire: builder.importFunction('map', name('mayRetire'), [], 'i32'),
+          })
+        : isHash
+          ? new HashCode(builder, arena, map)
+          : undefined
+    return {
+      map,
+      fields,
+      code,
+      isReadOnly: (flags & BPF_F_RDONLY_PROG) !== 0,
+      update: isLru
+        ? builder.importFunction('map', name('update'), ['i32', 'i32', 'i32', 'i32'], 'i32')
+        : undefined,
+      remove: isLru ? builder.importFunction('map', name('delete'), ['i32'], 'i32') : undefined,
+      reserve:
+        map instanceof RingBuffer
+          ? builder.importFunction('map', name('reserve'), ['i32'], 'i32')
+          : undefined,
+    }
+  }
+
+  exportFunctions(): void {
+    for (const { code, map } of this.#updated) {
+      if (code !== undefined) {
+        this.#context.builder.export(`release 0x${map.address.toString(16)}`, code.release)
+      }
+    }
+  }
+
+  /** Undefined where the helper is to be called in general. */
+  translate(at: SubprogramTranslator, slot: Slot, general: () => Code): Code | undefined {
+    const value = at.values[1]
+    const known = value?.kind === 'constant' ? this.#maps.get(value.value) : undefined
+    if (known === undefined) return undefined
+    switch (slot.imm) {
+      case HELPER.lookup:
+        return this.#lookup(at, known, general)
+      case HELPER.update:
+        return known.isReadOnly ? undefined : this.#update(at, known, general)
+      case HELPER.delete:
+        return known.isReadOnly ? undefined : this.#delete(at, known, general)
+      case HELPER.reserve:
+        return this.#reserve(at, known)
+      default:
+        return undefined
+    }
+  }
+
+  #lookup(at: SubprogramTranslator, { fields, code }: KnownMap, general: () => Code): Code | undefined {
+    const key = this.#argument(at, 2, fields.keySize)
+    const pointer = (offset: Code<'i32'>) =>
+      i64.or(i64.extend_i32_u(offset), i64.const(this.#context.arenaBase))
+    if (arrays.includes(fields.type)) {
+      const index = at.embedding.scope.address
+      const element = i32.add(i32.const(fields.data), i32.mul(index.get, i32.const(fields.elementSize)))
+      const isPerCpu = fields.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
+      const value = isPerCpu
+        ? i32.add(element, i32.mul(this.#cpu(at), i32.const(fields.valueStride)))
+        : element
+      const isIn = i32.lt_u(index.get, i32.const(fields.maxEntries))
+      return guarded(
+        key.before,
+        key.isBad,
+        general,
+        seq(
+          index.set(load32.full(key.address)),
+          at.set(0, choose('i64', isIn, pointer(value), i64.const(0n))),
+        ),
+      )
+    }
+    if (code === undefined) return undefined
+    const found: Local<'i32'> = at.embedding.scope.local('i32')
+    return guarded(
+      key.before,
+      key.isBad,
+      general,
+      seq(
+        found.set(code.lookup.call(key.address, this.#cpu(at))),
+        at.set(0, choose('i64', found.get, pointer(found.get), i64.const(0n))),
+      ),
+    )
+  }
+
+  #update(at: SubprogramTranslator, known: KnownMap, general: () => Code): Code | undefined {
+    const { fields, code, update } = known
+    const isArray = arrays.includes(fields.type)
+    if (!isArray && code === undefined) return undefined
+    const key = this.#argument(at, 2, fields.keySize)
+    const value = this.#argument(at, 3, fields.valueSize)
+    const flags = at.values[4]
+    const isOrdinary = flags?.kind === 'constant' && flags.value <= 2n
+    const bad = [key.isBad, value.isBad, isOrdinary ? undefined : i64.gt_u(at.get(4), i64.const(2n))].filter(
+      (each): each is Code<'i32'> => each !== undefined,
+    )
+    const isBad = bad.length === 0 ? undefined : bad.reduce((a, b) => i32.or(a, b))
+    const before = seq(key.before, value.before)
+    const mode = i32.wrap_i64(at.get(4))
+    if (isArray) return guarded(before, isBad, general, this.#updateArray(at, known, key, value, mode))
+    if (update === undefined) this.#updated.add(known)
+    const call = (update ?? (code as HashCode).update).call(key.address, value.address, mode, this.#cpu(at))
+    return guarded(before, isBad, general, at.set(0, i64.extend_i32_s(call)))
+  }
+
+  #updateArray(
+    at: SubprogramTranslator,
+    { fields }: KnownMap,
+    key: Argument,
+    value: Argument,
+    mode: Code<'i32'>,
+  ): Code {
+    const { scope } = at.embedding
+    const index = scope.local('i32')
+    const target = scope.address
+    const source = scope.local('i32')
+    const isPerCpu = fields.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
+    const element = i32.add(i32.const(fields.data), i32.mul(index.get, i32.const(fields.elementSize)))
+    const own = isPerCpu ? i32.add(element, i32.mul(this.#cpu(at), i32.const(fields.valueStride))) : element
+    const answer = (result: number) => at.set(0, i64.const(BigInt(result)))
+    return seq(
+      index.set(load32.full(key.address)),
+      when(
+        i32.ge_u(index.get, i32.const(fields.maxEntries)),
+        answer(-E2BIG),
+        when(
+          i32.and(mode, i32.const(1)),
+          answer(-EEXIST),
+          seq(
+            source.set(value.address),
+            target.set(own),
+            copyCode(target.get, source.get, fields.valueSize),
+            answer(0),
+          ),
+        ),
+      ),
+    )
+  }
+
+  #delete(at: SubprogramTranslator, known: KnownMap, general: () => Code): Code | undefined {
+    const { fields, code, remove } = known
+    const isArray = arrays.includes(fields.type)
+    if (!isArray && code === undefined) return undefined
+    const key = this.#argument(at, 2, fields.keySize)
+    if (isArray) {
+      return guarded(key.before, key.isBad, general, at.set(0, i64.const(BigInt(-EINVAL))))
+    }
+    if (remove === undefined) this.#updated.add(known)
+    const call = (remove ?? (code as HashCode).delete).call(key.address)
+    return guarded(key.before, key.isBad, general, at.set(0, i64.extend_i32_s(call)))
+  }
+
+  #reserve(at: SubprogramTranslator, { reserve }: KnownMap): Code | undefined {
+    const size = at.values[2]
+    const flags = at.values[3]
+    const isOrdinary =
+      size?.kind === 'constant' &&
+      size.value <= 0x7fff_ffffn &&
+      flags?.kind === 'constant' &&
+      flags.value === 0n
+    if (reserve === undefined || !isOrdinary) return undefined
+    const found = at.embedding.scope.local('i32')
+    const record = i64.or(i64.extend_i32_u(found.get), i64.const(this.#context.arenaBase))
+    return seq(
+      found.set(reserve.call(i32.wrap_i64(at.get(2)))),
+      at.set(0, choose('i64', found.get, record, i64.const(0n))),
+    )
+  }
+
+  /** The range of `sizeBytes` bytes that a register points to, for reading. */
+  #argument(at: SubprogramTranslator, register: number, sizeBytes: number): Argument {
+    const value = at.values[register]
+    if (value?.kind === 'stack') {
+      const frame = at.embedding.frames.get(value.frame)
+      const offset = value.offset + STACK_BYTES
+      if (frame !== undefined && offset >= 0 && offset + sizeBytes <= STACK_BYTES) {
+        return { before: seq(), address: i32.add(frame, i32.const(offset)), isBad: undefined }
+      }
+    }
+    if (!this.#context.isChecked) {
+      return { before: seq(), address: i32.wrap_i64(at.get(register)), isBad: undefined }
+    }
+    const place = at.embedding.scope.local('i32')
+    const zero = i32.const(0)
+    const checked = this.#context.checkRange(at.get(register), zero, i32.const(sizeBytes), zero)
+    return {
+      before: place.set(checked),
+      address: place.get,
+      isBad: i32.lt_s(place.get, zero),
+    }
+  }
+
+  #cpu(at: SubprogramTranslator): Code<'i32'> {
+    return load32.full(this.#context.runOf(at.embedding.frame), runBlock.cpu)
+  }
+}
+
+function guarded(before: Code, isBad: Code<'i32'> | undefined, general: () => Code, fast: Code): Code {
+  return seq(before, isBad === undefined ? fast : when(isBad, general(), fast))
+}
