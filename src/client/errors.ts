@@ -101,10 +101,16 @@ export type AttachErrorCode =
   | 'bad-target'
   /** This client does not attach programs of this kind. */
   | 'unsupported'
-  /** The kernel has no such function. */
+  /** The kernel or the executable has no such function. */
   | 'unknown-symbol'
   /** The kernel offers no kprobes. */
   | 'no-kprobes'
+  /** The kernel offers no uprobes. */
+  | 'no-uprobes'
+  /** The executable to probe cannot be read, or is none. */
+  | 'bad-file'
+  /** The kernel has no such tracepoint, or its list of them is not mounted. */
+  | 'no-tracepoint'
   /** The kernel refused. */
   | 'refused'
 

@@ -1,5 +1,12 @@
 export type { AbortSignalLike } from './abort.ts'
 export { attachKprobe, type KprobeAttachment, type KprobeTarget } from './attach-kprobe.ts'
+export {
+  attachRawTracepoint,
+  attachTracepoint,
+  type RawTracepointAttachment,
+  type TracepointAttachment,
+} from './attach-tracepoint.ts'
+export { attachUprobe, type UprobeAttachment, type UprobeTarget } from './attach-uprobe.ts'
 export { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 export * from './codec.ts'
 export { Collection, Links } from './collection.ts'
@@ -13,7 +20,7 @@ export { BpfMap, type IterationEnd, isPerCpu } from './map.ts'
 export { MapHandle } from './map-handle.ts'
 export { PerfReader, type PerfReaderOptions } from './perf-buffer.ts'
 export { possibleCpuCount } from './possible-cpus.ts'
-export { Program, type TestRun, type TestRunResult } from './program.ts'
+export { type AttachOptions, Program, type TestRun, type TestRunResult } from './program.ts'
 export { type RingBufferOptions, RingBufferReader, recordsOf } from './ring-buffer.ts'
 export * from './spec/index.ts'
 export { openObject as open } from './spec/index.ts'

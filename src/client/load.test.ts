@@ -411,7 +411,8 @@ describe('attaching', () => {
 
   test.each([
     [{ kind: 'none' }, 'no-target'],
-    [{ kind: 'tracepoint', category: 'syscalls', name: 'sys_enter' }, 'unsupported'],
+    [{ kind: 'ksyscall', syscall: 'openat', isReturn: false }, 'unsupported'],
+    [{ kind: 'tracepoint', category: 'syscalls', name: 'sys_enter' }, 'no-tracepoint'],
     [{ kind: 'invalid', text: 'x', expected: 'kprobe/function' }, 'bad-target'],
   ] as const)('%o is an error: %s', (target, code) => {
     using collection = loaded(syscount, new FakeKernel())

@@ -1,6 +1,8 @@
 /** A program in the kernel, ready to be attached or test-run. */
 import { BPF_CMD, progTestRunAttr, type Syscalls } from '../abi/index.ts'
 import { attachKprobe } from './attach-kprobe.ts'
+import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
+import { attachUprobe } from './attach-uprobe.ts'
 import { bpf } from './calls.ts'
 import { AttachError, SyscallError } from './errors.ts'
 import type { Link } from './link.ts'
@@ -23,6 +25,13 @@ export interface TestRunResult {
   /** Nanoseconds per run, on average. */
   readonly durationNs: number
   readonly dataOut: Uint8Array
+}
+
+export interface AttachOptions {
+  /** uprobes: the one process to probe, 0 for the caller's own. Default: all. */
+  readonly pid?: number
+  /** What bpf_get_attach_cookie() returns in the program; not for raw tracepoints. */
+  readonly cookie?: bigint
 }
 
 export class Program implements Disposable {
@@ -50,11 +59,19 @@ export class Program implements Disposable {
   }
 
   /** Attaches to where the section's name says, or to `target`. */
-  attach(target: AttachTarget = this.spec.definition.attach): Link | AttachError {
+  attach(
+    target: AttachTarget = this.spec.definition.attach,
+    options: AttachOptions = {},
+  ): Link | AttachError {
     const { name, section } = this.spec
+    const common = { program: name, programFd: this.fd, ...options }
     switch (target.kind) {
       case 'kprobe':
-        return attachKprobe(this.#syscalls, { program: name, programFd: this.fd, target })
+        return attachKprobe(this.#syscalls, { ...common, target })
+      case 'tracepoint':
+        return attachTracepoint(this.#syscalls, { ...common, target })
+      case 'rawTracepoint':
+        return attachRawTracepoint(this.#syscalls, { ...common, target })
       case 'none':
         return new AttachError(
           'no-target',
@@ -69,25 +86,30 @@ export class Program implements Disposable {
           section,
           `program '${name}': section '${section}': expected ${target.expected}, found '${target.text}'`,
         )
-      case 'kprobeMulti':
       case 'uprobe':
+        if (!target.isMulti) return attachUprobe(this.#syscalls, { ...common, target })
+        return this.#unsupported()
+      case 'kprobeMulti':
       case 'ksyscall':
       case 'usdt':
-      case 'tracepoint':
-      case 'rawTracepoint':
       case 'btf':
       case 'structOps':
-        return new AttachError(
-          'unsupported',
-          name,
-          section,
-          `program '${name}': this client does not attach '${section}' yet, only kprobe/ and kretprobe/`,
-        )
+        return this.#unsupported()
       default: {
         const unreachable: never = target
         throw new Error(`no such target: ${JSON.stringify(unreachable)}`)
       }
     }
+  }
+
+  #unsupported(): AttachError {
+    const { name, section } = this.spec
+    return new AttachError(
+      'unsupported',
+      name,
+      section,
+      `program '${name}': this client does not attach '${section}' yet, only kprobes, uprobes and tracepoints`,
+    )
   }
 
   /** BPF_PROG_TEST_RUN: runs the program now, with input from here. */

@@ -32,6 +32,8 @@ export interface FakeEvent {
   readonly kind: 'event'
   readonly attr: abi.StructValue<typeof abi.perfEventAttr>
   readonly symbol: string
+  readonly pid: number
+  readonly cpu: number
   isEnabled: boolean
   programFd: number | undefined
   readonly pages: Uint8Array
@@ -50,7 +52,7 @@ export interface FakeKernelOptions {
   /** Functions that can be probed. */
   readonly symbols?: readonly string[]
   /** Files by path, in addition to the usual ones; undefined removes one. */
-  readonly files?: Readonly<Record<string, string | undefined>>
+  readonly files?: Readonly<Record<string, string | Uint8Array | undefined>>
   /**
    * Called before each call but close and munmap, with its number (from 0) and its name (`BPF_MAP_CREATE`, `open`,
    * ...): a negative number is returned in the place of the call.
@@ -72,7 +74,7 @@ export class FakeKernel implements abi.Syscalls {
   /** Names of the calls, in order. */
   readonly calls: string[] = []
   readonly #options: FakeKernelOptions
-  readonly #files = new Map<string, string>()
+  readonly #files = new Map<string, string | Uint8Array>()
   #nextFd = 3
 
   constructor(options: FakeKernelOptions = {}) {
@@ -127,19 +129,34 @@ export class FakeKernel implements abi.Syscalls {
         event.programFd = prog_fd
         return this.#open({ kind: 'link', programFd: prog_fd, eventFd: target_fd, cookie: bpf_cookie })
       }
+      case abi.BPF_CMD.BPF_RAW_TRACEPOINT_OPEN: {
+        const { name, prog_fd } = abi.rawTracepointAttr.read(bytes)
+        if (this.#string(name) !== 'sys_enter') return -abi.ENOENT
+        if (this.fds.get(prog_fd)?.kind !== 'program') return -abi.EBADF
+        return this.#open({ kind: 'link', programFd: prog_fd, eventFd: -1, cookie: 0n })
+      }
       default:
         return -abi.EINVAL
     }
   }
 
-  perfEventOpen(attr: bigint, _pid: number, _cpu: number, _groupFd: number, _flags: bigint): number {
+  perfEventOpen(attr: bigint, pid: number, cpu: number, _groupFd: number, _flags: bigint): number {
     const failure = this.#record('perf_event_open')
     if (failure !== undefined) return failure
     const value = abi.perfEventAttr.read(this.memory.view(attr, abi.perfEventAttr.size))
     const symbol = value.config1 === 0n ? '' : this.#string(value.config1)
     if (value.type === 8 && !(this.#options.symbols ?? ['do_work']).includes(symbol)) return -abi.ENOENT
     const pages = new Uint8Array(9 * abi.PAGE_SIZE)
-    return this.#open({ kind: 'event', attr: value, symbol, isEnabled: false, programFd: undefined, pages })
+    return this.#open({
+      kind: 'event',
+      attr: value,
+      symbol,
+      pid,
+      cpu,
+      isEnabled: false,
+      programFd: undefined,
+      pages,
+    })
   }
 
   ioctl(fd: number, request: number, argument: bigint): number {
@@ -183,7 +200,8 @@ export class FakeKernel implements abi.Syscalls {
     if (failure !== undefined) return failure
     const text = this.#files.get(path)
     if (text === undefined) return -abi.ENOENT
-    return this.#open({ kind: 'file', path, text: new TextEncoder().encode(text) })
+    const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
+    return this.#open({ kind: 'file', path, text: bytes })
   }
 
   read(fd: number, buffer: bigint, length: number): number {
