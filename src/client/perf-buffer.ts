@@ -34,6 +34,7 @@ import { viewOf } from './globals.ts'
 import type { BpfMap } from './map.ts'
 import { Descriptor, Owner, UserBuffer } from './owner.ts'
 import { Poller } from './poller.ts'
+import { loadPosition, storePosition } from './shared-words.ts'
 
 export interface PerfReaderOptions<T> {
   /** Data pages of each CPU's ring, a power of two. Default 8. */
@@ -144,8 +145,7 @@ export class PerfReader<T = Uint8Array> implements AsyncIterable<T>, Disposable 
       if (tail >= this.#position(base, PERF_MMAP_DATA_HEAD)) return
       const header = perfEventHeader.read(this.#copy(base, tail, perfEventHeader.size))
       const record = this.#copy(base, tail, header.size)
-      const view = this.#syscalls.memory.view(base + BigInt(PERF_MMAP_DATA_TAIL), 8)
-      viewOf(view).setBigUint64(0, BigInt(tail + header.size), true)
+      storePosition(this.#syscalls.memory, base + BigInt(PERF_MMAP_DATA_TAIL), tail + header.size)
       const body = viewOf(record.subarray(perfEventHeader.size))
       if (header.type === PERF_RECORD_LOST) this.#lost += body.getBigUint64(8, true)
       if (header.type !== PERF_RECORD_SAMPLE) continue
@@ -155,7 +155,7 @@ export class PerfReader<T = Uint8Array> implements AsyncIterable<T>, Disposable 
   }
 
   #position(base: UserPointer, offset: number): number {
-    return Number(viewOf(this.#syscalls.memory.view(base + BigInt(offset), 8)).getBigUint64(0, true))
+    return loadPosition(this.#syscalls.memory, base + BigInt(offset))
   }
 
   /** `size` bytes from a position of the ring, which may wrap. */

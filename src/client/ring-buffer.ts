@@ -30,9 +30,9 @@ import {
 import type { AbortSignalLike } from './abort.ts'
 import { type Codec, decodeWith } from './codec.ts'
 import { SyscallError } from './errors.ts'
-import { viewOf } from './globals.ts'
 import type { BpfMap } from './map.ts'
 import { Poller } from './poller.ts'
+import { loadPosition, loadWord, storePosition } from './shared-words.ts'
 
 export interface RingBufferOptions<T> {
   /** How a record becomes a value. Default: a copy of its bytes. */
@@ -120,7 +120,7 @@ export class RingBufferReader<T = Uint8Array> implements AsyncIterable<T>, Dispo
       const position = this.#position(this.#consumer)
       if (position >= this.#position(this.#producer)) return
       const start = this.#producer + BigInt(PAGE_SIZE + (position % this.#size))
-      const header = viewOf(this.#syscalls.memory.view(start, BPF_RINGBUF_HDR_SZ)).getUint32(0, true)
+      const header = loadWord(this.#syscalls.memory, start)
       // Records behind one that is still being written wait for it: the order is that of reservation.
       if (header & BPF_RINGBUF_BUSY_BIT) return
       const length = (header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)) >>> 0
@@ -167,10 +167,10 @@ export class RingBufferReader<T = Uint8Array> implements AsyncIterable<T>, Dispo
 
   /** Exact up to 2^53 bytes, which is a century of a full ring. */
   #position(pointer: UserPointer): number {
-    return Number(viewOf(this.#syscalls.memory.view(pointer, 8)).getBigUint64(0, true))
+    return loadPosition(this.#syscalls.memory, pointer)
   }
 
   #consume(position: number): void {
-    viewOf(this.#syscalls.memory.view(this.#consumer, 8)).setBigUint64(0, BigInt(position), true)
+    storePosition(this.#syscalls.memory, this.#consumer, position)
   }
 }
