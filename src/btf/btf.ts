@@ -7,6 +7,7 @@
  */
 import { MAX_NAME_BYTES, readCString } from '../elf/index.ts'
 import { BtfError } from './error.ts'
+import { entriesWithFlavour } from './flavours.ts'
 import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
 import { NameIndex } from './name-index.ts'
 import { type BtfTables, readTables } from './tables.ts'
@@ -30,6 +31,7 @@ export class Btf {
   readonly stringBytes: number
   readonly #tables: BtfTables
   #names: NameIndex | undefined
+  #flavoured: readonly BtfId[] | undefined
   readonly #decoded = new Map<number, BtfType>()
   readonly #alignments = new Map<number, number | undefined>()
 
@@ -113,19 +115,28 @@ export class Btf {
     }
   }
 
-  #nameIndex(): NameIndex {
-    if (this.#names === undefined) {
-      const { words, starts, strings } = this.#tables
-      const before = this.base?.stringBytes ?? 0
-      const offsets = new Uint32Array(starts.length)
-      for (let i = 0; i < starts.length; i++) {
-        const offset = words[starts[i] as number] as number
-        // A name of the base wraps to an offset past every string.
-        offsets[i] = offset - before
-      }
-      this.#names = new NameIndex(offsets, strings)
+  /** Types whose names hold `___` (flavours, as CO-RE calls them), base first, rising. */
+  flavouredIds(): readonly BtfId[] {
+    if (this.#flavoured === undefined) {
+      const own = entriesWithFlavour(this.#nameOffsets(), this.#tables.strings)
+      const inherited = this.base?.flavouredIds() ?? []
+      this.#flavoured = [...inherited, ...own.map((entry) => (this.firstId + entry) as BtfId)]
     }
+    return this.#flavoured
+  }
+
+  #nameIndex(): NameIndex {
+    this.#names ??= new NameIndex(this.#nameOffsets(), this.#tables.strings)
     return this.#names
+  }
+
+  /** Where each type's name is in the own strings; one of the base's strings wraps to an offset past them all. */
+  #nameOffsets(): Uint32Array {
+    const { words, starts } = this.#tables
+    const before = this.base?.stringBytes ?? 0
+    const offsets = new Uint32Array(starts.length)
+    for (let i = 0; i < starts.length; i++) offsets[i] = (words[starts[i] as number] as number) - before
+    return offsets
   }
 
   /** Past typedefs, const, volatile, restrict and type tags, to what the type is made of. */

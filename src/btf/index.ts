@@ -1,5 +1,6 @@
 export { Btf } from './btf.ts'
 export { cDeclaration, cName, findPrototype, prototypeOf } from './c-names.ts'
+export * from './core/index.ts'
 export { type DatasecFacts, fixupDatasec } from './datasec.ts'
 export { BtfError, type BtfErrorCode } from './error.ts'
 export { parseBtfExt } from './ext.ts'

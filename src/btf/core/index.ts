@@ -1,0 +1,8 @@
+export { type Access, type AccessStep, formatAccess, parseAccess } from './access.ts'
+export { areFieldsCompatible, areTypesCompatible } from './compatible.ts'
+export { CoreError, type CoreErrorCode } from './error.ts'
+export { CORE_KIND, CORE_KINDS } from './kinds.ts'
+export { doTypesMatch } from './matching.ts'
+export { essentialName } from './names.ts'
+export { POISON_HELPER } from './patch.ts'
+export { type AppliedRelocation, CoreRelocator } from './relocator.ts'

@@ -1,0 +1,77 @@
+/** The system's libbpf as an oracle: `libbpf-oracle.c` compiled where it is needed. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** What libbpf would send to a kernel. */
+export interface LibbpfAnswer {
+  /** Positive error number of a load that libbpf itself refuses; 0 where it goes through. */
+  readonly errno: number
+  /** Descriptors by the names that libbpf has for the maps. */
+  readonly maps: ReadonlyMap<string, number>
+  /** Instructions by program. */
+  readonly programs: ReadonlyMap<string, Uint8Array>
+  readonly log: string
+}
+
+export interface LibbpfQuestion {
+  readonly object: string
+  /** File with the types of the kernel; default: this machine's kernel. */
+  readonly btf?: string
+  /** Text of a kernel configuration, in addition to this machine's. */
+  readonly kconfig?: string
+}
+
+type Line =
+  | { readonly kind: 'failure'; readonly errno: number }
+  | { readonly kind: 'map'; readonly name: string; readonly fd: number }
+  | { readonly kind: 'program'; readonly name: string; readonly instructions: string }
+
+export class LibbpfOracle implements Disposable {
+  readonly #directory: string
+
+  private constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** The oracle, or why there is none here. */
+  static open(): LibbpfOracle | string {
+    if (process.platform !== 'linux' || process.arch !== 'x64') return 'needs Linux on x86-64'
+    const directory = mkdtempSync(join(tmpdir(), 'libbpf-oracle-'))
+    const oracle = new LibbpfOracle(directory)
+    const source = fileURLToPath(new URL('./libbpf-oracle.c', import.meta.url))
+    try {
+      execFileSync('gcc', ['-O1', '-w', '-o', join(directory, 'oracle'), source, '-lbpf'], { stdio: 'pipe' })
+      return oracle
+    } catch (error) {
+      oracle[Symbol.dispose]()
+      return `needs gcc and libbpf-dev: ${String(error).split('\n')[0]}`
+    }
+  }
+
+  ask({ object, btf = '-', kconfig = '' }: LibbpfQuestion): LibbpfAnswer {
+    const command = join(this.#directory, 'oracle')
+    const options = { encoding: 'utf8', maxBuffer: 2 ** 28 } as const
+    const { stdout, stderr, status } = spawnSync(command, [object, btf, kconfig], options)
+    if (status !== 0) throw new Error(`libbpf cannot open ${object} (${status}):\n${stderr.slice(-2000)}`)
+    const lines = stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Line)
+    const maps = new Map<string, number>()
+    const programs = new Map<string, Uint8Array>()
+    let errno = 0
+    for (const line of lines) {
+      if (line.kind === 'failure') errno = line.errno
+      else if (line.kind === 'map') maps.set(line.name, line.fd)
+      else programs.set(line.name, new Uint8Array(Buffer.from(line.instructions, 'hex')))
+    }
+    return { errno, maps, programs, log: stderr }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
