@@ -8,7 +8,6 @@
  */
 import { BPF_ATTACH_TYPE, BPF_MAP_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { BTF_KIND, type Btf } from '../btf/index.ts'
-import { type HelperPrototype, helperPrototypes } from '../helpers/index.ts'
 import {
   accessSize,
   CALL_SOURCE,
@@ -55,6 +54,7 @@ import { checkKfuncCall, isAllowedUnderLock } from './kfuncs/call.ts'
 import { KfuncTable } from './kfuncs/table.ts'
 import type { MapSpec, ProgramInput } from './program.ts'
 import { findTarget } from './program-types/attach.ts'
+import { helpersFor } from './program-types/helper-availability.ts'
 import { PROGRAM_KINDS } from './program-types/kinds.ts'
 import { INSTRUCTION_LIMIT, Proof } from './proof.ts'
 import { hasField, Records } from './records/records.ts'
@@ -334,7 +334,8 @@ const END = true
 const GOES_ON = false
 
 function exit(p: Proof, isException: boolean): boolean {
-  checkLeaks(p, isException, p.state.currentIndex === 0, 'BPF_EXIT instruction in main prog')
+  const what = isException ? 'bpf_throw' : 'BPF_EXIT instruction in main prog'
+  checkLeaks(p, isException, isException || p.state.currentIndex === 0, what)
   if (isException) return END
   if (p.state.currentIndex > 0) {
     returnFromFunction(p)
@@ -550,16 +551,6 @@ function statisticsOf(p: Proof): Statistics {
     mostStatesAtOne: p.mostStatesAtOne,
     stackDepths: p.subprograms.map((s) => s.stackDepth),
   }
-}
-
-function helpersFor(input: ProgramInput): ReadonlyMap<number, HelperPrototype> {
-  const helpers = new Map<number, HelperPrototype>()
-  for (const prototype of helperPrototypes) {
-    if (prototype.programTypes.includes(input.programType) && !helpers.has(prototype.id)) {
-      helpers.set(prototype.id, prototype)
-    }
-  }
-  return helpers
 }
 
 const PRIVATE_STACK_ATTACH: readonly number[] = [

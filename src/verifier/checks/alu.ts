@@ -13,7 +13,7 @@ import {
   signExtend64,
 } from '../domain/arithmetic.ts'
 import { boundsAreSane, syncBounds, zeroExtend32 } from '../domain/bounds.ts'
-import { BASE, baseOf, kindName } from '../domain/kinds.ts'
+import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
 import {
   ADD_CONST,
   ADD_CONST32,
@@ -129,6 +129,8 @@ function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offse
     throw p.refuse(EACCES, `R${dst} pointer arithmetic on ${name} prohibited, null-check it first`)
   }
   const base = baseOf(pointer.kind)
+  // Memory that is read by probing needs no offset: the target keeps what it was.
+  if (base === BASE.MEM && pointer.kind & FLAG.UNTRUSTED) return
   const isAddZero = known && offset.smin === 0n && code === 0x00
   const isAllowed =
     ARITHMETIC_KINDS.has(base) ||

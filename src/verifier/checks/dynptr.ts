@@ -65,15 +65,7 @@ export function destroyDynptrAt(p: Proof, frame: Frame, index: number): void {
   const first = slot.register.firstSlot ? index : index + 1
   const { register } = frame.stack[first] as Slot
   if (register.dynptrType === DYNPTR_TYPE.RINGBUF) {
-    const { refObjId } = register
-    // A clone keeps the reference.
-    let count = 0
-    for (const f of p.state.frames) {
-      for (const s of f.stack) {
-        if (isDynptrByte(s) && s.register.firstSlot && s.register.refObjId === refObjId) count++
-      }
-    }
-    if (count <= 1) throw p.refuse(EINVAL, 'cannot overwrite referenced dynptr')
+    throw p.refuse(EINVAL, 'cannot overwrite referenced dynptr')
   }
   const { id } = register
   p.setSlot(frame, first, EMPTY_SLOT)

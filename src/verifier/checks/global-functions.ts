@@ -210,7 +210,9 @@ export function describeArguments(p: Proof, index: number): readonly FunctionArg
       const target = btf.typeById(targetId)
       if (tags.has('ctx') || isContextPointer(p, btf, type.type)) {
         if (tags.size > (tags.has('ctx') ? 1 : 0)) throw combination()
-        if (tags.has('ctx') && !isContextPointer(p, btf, type.type) && !isAlternativeContext(p, target)) {
+        const isContext =
+          targetId === 0 || isContextPointer(p, btf, type.type) || isAlternativeContext(p, target)
+        if (tags.has('ctx') && !isContext) {
           throw p.refuse(EINVAL, `arg#${n} arg:ctx is not a pointer to the program's context`)
         }
         return { kind: 'context' }

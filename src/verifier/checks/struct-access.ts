@@ -16,6 +16,8 @@ import { SAFE_MEMBERS } from './safe-members.ts'
 
 type Walk =
   | { readonly kind: 'scalar' }
+  /** A pointer to something that is no struct: read by probing. */
+  | { readonly kind: 'memory' }
   | { readonly kind: 'pointer'; readonly id: BtfId; readonly flags: number; readonly member: string }
   | { readonly kind: 'struct'; readonly id: BtfId }
   | { readonly kind: 'error'; readonly errno: number; readonly message: string }
@@ -119,6 +121,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
         if (isStruct(btf.typeById(target))) {
           return { kind: 'pointer', id: target, flags: tagFlags, member: member.name }
         }
+        return { kind: 'memory' }
       }
       if (offset + size > end && !flags.untrusted) {
         return {
@@ -142,6 +145,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
 
 export type MemberAccess =
   | { readonly kind: 'scalar' }
+  | { readonly kind: 'memory' }
   | { readonly kind: 'pointer'; readonly id: BtfId; readonly flags: number; readonly member: string }
 
 /** What is at `offset` of the struct that `register` points to; refuses what is no whole member. */
@@ -169,6 +173,8 @@ export function structAccess(p: Proof, register: Register, offset: number, size:
         continue
       case 'scalar':
         return found
+      case 'memory':
+        return isAllocation ? { kind: 'scalar' } : found
       case 'pointer':
         if (isAllocation) return { kind: 'scalar' }
         return { ...found, flags: found.flags | (flags.untrusted ? FLAG.UNTRUSTED : 0) }
@@ -234,6 +240,22 @@ export function loadedPointer(p: Proof, btf: Btf, id: number, flags: number): Re
   return r
 }
 
+function loaded(
+  p: Proof,
+  btf: Btf,
+  found: MemberAccess,
+  flagsOf: (pointed: { flags: number; member: string }) => number,
+): Register {
+  switch (found.kind) {
+    case 'scalar':
+      return unknownScalar()
+    case 'memory':
+      return pointer(BASE.MEM | FLAG.RDONLY | FLAG.UNTRUSTED)
+    default:
+      return loadedPointer(p, btf, found.id, flagsOf(found))
+  }
+}
+
 /** A load or store through a pointer to a BTF type; `offset` includes the fixed one. */
 export function checkStructAccess(
   p: Proof,
@@ -271,8 +293,10 @@ export function checkStructAccess(
     found = structAccess(p, register, offset, size)
   }
   if (isWrite || into < 0) return
-  if (found.kind === 'scalar') p.setReg(into, unknownScalar())
-  else p.setReg(into, loadedPointer(p, btf, found.id, inheritedFlags(p, register, found)))
+  p.setReg(
+    into,
+    loaded(p, btf, found, (pointed) => inheritedFlags(p, register, pointed)),
+  )
 }
 
 /** Kernel struct behind a map, by map type. */
@@ -337,6 +361,8 @@ export function checkMapPointerAccess(
   fake.btfId = id
   const found = structAccess(p, fake, offset, size)
   if (into < 0) return
-  if (found.kind === 'scalar') p.setReg(into, unknownScalar())
-  else p.setReg(into, loadedPointer(p, btf, found.id, found.flags))
+  p.setReg(
+    into,
+    loaded(p, btf, found, ({ flags }) => flags),
+  )
 }

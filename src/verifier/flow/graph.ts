@@ -129,6 +129,7 @@ export function checkGraph(p: Proof): void {
         } else if (insn.src === CALL_SOURCE.KFUNC) {
           const kfunc = p.kfuncs.find(insn.imm, insn.offset)
           if (kfunc?.isIteratorNext) {
+            notes.isIteratorNext[i] = 1
             notes.prunePoint[i] = 1
             notes.forceCheckpoint[i] = 1
           }

@@ -143,6 +143,12 @@ const sameIterator = (p: Proof, current: State): boolean => {
   )
 }
 
+function dropHoles(list: (State | undefined)[]): void {
+  let to = 0
+  for (const state of list) if (state !== undefined) list[to++] = state
+  list.length = to
+}
+
 /** Is the rest of this path known to be safe? Saves the state if it is worth it. */
 export function isVisited(p: Proof): boolean {
   const { state: current, notes, index } = p
@@ -227,6 +233,7 @@ export function isVisited(p: Proof): boolean {
           const visit = loop === undefined ? undefined : p.loops.get(loop)
           visit?.backEdges.push(copy)
         }
+        if (kept > 0) dropHoles(list)
         return true
       }
       if (save) old.misses++
@@ -237,14 +244,7 @@ export function isVisited(p: Proof): boolean {
         p.exploredCount--
       }
     }
-    if (kept > 0) {
-      let to = 0
-      for (let n = 0; n < length; n++) {
-        const state = list[n]
-        if (state !== undefined) list[to++] = state
-      }
-      list.length = to
-    }
+    if (kept > 0) dropHoles(list)
     if (p.mostStatesAtOne < count) p.mostStatesAtOne = count
   }
   if (!save) return false

@@ -97,7 +97,6 @@ export const ITERATOR_ARGUMENTS: Readonly<Record<string, Readonly<Record<number,
   bpf_iter_cgroup: { 8: object('cgroup', true) },
   bpf_iter_bpf_map: { 8: object('bpf_map', true) },
   bpf_iter_bpf_map_elem: {
-    8: object('bpf_map', true),
     16: { buffer: BUFFER | FLAG.RDONLY },
     24: { buffer: BUFFER },
   },

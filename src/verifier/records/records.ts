@@ -111,8 +111,7 @@ export class Records {
       const id = map.btf.id(map.valueTypeId)
       if (id !== undefined) record = this.#parse(map.btf, id)
       if (record !== undefined && !UPTR_MAPS.has(map.type)) {
-        const fields = record.fields.filter((f) => f.kind !== 'uptr')
-        record = fields.length === 0 ? undefined : { ...record, fields }
+        record = without(record, 'uptr')
       }
     }
     this.#ofMap.set(map, record)
@@ -131,7 +130,8 @@ export class Records {
     records.set(btfId, undefined)
     const id = btf.id(btfId)
     const kind = id === undefined ? undefined : btf.kindOf(id)
-    const record = id !== undefined && kind === BTF_KIND.STRUCT ? this.#parse(btf, id) : undefined
+    const all = id !== undefined && kind === BTF_KIND.STRUCT ? this.#parse(btf, id) : undefined
+    const record = all === undefined ? undefined : without(all, 'uptr')
     records.set(btfId, record)
     return record
   }
@@ -280,6 +280,12 @@ export class Records {
     this.#containers.set(btf, tags)
     return tags
   }
+}
+
+function without(record: FieldRecord, kind: FieldKind): FieldRecord | undefined {
+  const fields = record.fields.filter((f) => f.kind !== kind)
+  if (fields.length === record.fields.length) return record
+  return fields.length === 0 ? undefined : { ...record, fields }
 }
 
 /** The field of one of these kinds that begins at `offset`. */
