@@ -7,11 +7,12 @@ import {
   btfCodec,
   type Collection,
   decodeWith,
+  guessRecordType,
   PerfReader,
   RingBufferReader,
+  recordType,
   SyscallError,
 } from '../client/index.ts'
-import { guessRecordType, recordType } from './record-types.ts'
 
 /** A buffer that is being read. */
 export interface EventReader extends Disposable {
