@@ -5,7 +5,16 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import * as abi from '../src/abi/index.ts'
-import { type BpfMap, createMap, type MapDefinition, mapTypes, RingBuffer } from '../src/maps/index.ts'
+import {
+  type BpfMap,
+  batchTokenBytes,
+  createMap,
+  KeylessMap,
+  lookupBatch,
+  type MapDefinition,
+  mapTypes,
+  RingBuffer,
+} from '../src/maps/index.ts'
 import { Arena, Grace } from '../src/memory/index.ts'
 import { hex, openLinux, programBytes } from './oracle/linux.ts'
 
@@ -31,8 +40,24 @@ type Operation =
     }
   | { readonly kind: 'delete'; readonly key: Uint8Array }
   | { readonly kind: 'next'; readonly key: Uint8Array | undefined }
-  /** By a program on CPU 0: keys of 4, values of 8 bytes. */
+  /** Of a map without keys. */
+  | { readonly kind: 'contains'; readonly value: Uint8Array }
+  | {
+      readonly kind: 'lookupBatch' | 'takeBatch'
+      readonly token: Uint8Array | undefined
+      readonly count: number
+      readonly flags: number
+    }
+  | {
+      readonly kind: 'updateBatch'
+      readonly elements: readonly (readonly [Uint8Array, Uint8Array])[]
+      readonly flags: number
+    }
+  | { readonly kind: 'deleteBatch'; readonly keys: readonly Uint8Array[]; readonly flags: number }
+  /** By a program on CPU 0: keys of 4 or 8, values of 8 bytes. */
   | { readonly kind: 'programLookup' | 'programDelete'; readonly key: Uint8Array }
+  | { readonly kind: 'programPop' | 'programPeek'; readonly value: Uint8Array }
+  | { readonly kind: 'programPush'; readonly value: Uint8Array; readonly flags: number }
   | {
       readonly kind: 'programUpdate'
       readonly key: Uint8Array
@@ -40,13 +65,18 @@ type Operation =
       readonly flags: number
     }
 
-const programs = {
-  programLookup: `
-    r2 = *(u32 *)(r1 +0)
-    *(u32 *)(r10 -4) = r2
+/** Programs over the map in slot 0, with keys of `keySize` bytes. */
+const keyed = (keySize: 4 | 8) => {
+  const placeKey = `
+    r2 = *(u${keySize * 8} *)(r1 +0)
+    *(u${keySize * 8} *)(r10 -8) = r2`
+  const takeKey = `
     r1 = MAP 0
     r2 = r10
-    r2 += -4
+    r2 += -8`
+  return {
+    programLookup: `${placeKey}
+    ${takeKey}
     call bpf_map_lookup_elem
     if r0 == 0 goto missing
     r0 = *(u32 *)(r0 +0)
@@ -55,34 +85,62 @@ const programs = {
   missing:
     r0 = -2
     exit`,
-  programDelete: `
-    r2 = *(u32 *)(r1 +0)
-    *(u32 *)(r10 -4) = r2
-    r1 = MAP 0
-    r2 = r10
-    r2 += -4
+    programDelete: `${placeKey}
+    ${takeKey}
     call bpf_map_delete_elem
     exit`,
-  programUpdate: `
-    r2 = *(u32 *)(r1 +0)
-    *(u32 *)(r10 -4) = r2
+    programUpdate: `${placeKey}
     r3 = *(u64 *)(r1 +8)
     *(u64 *)(r10 -16) = r3
     r4 = *(u64 *)(r1 +16)
-    r1 = MAP 0
-    r2 = r10
-    r2 += -4
+    ${takeKey}
     r3 = r10
     r3 += -16
     call bpf_map_update_elem
     exit`,
-} as const
+  }
+}
+
+/** What `bpf_map_<what>_elem` finds is written back to the context. */
+const keyless = (what: 'pop' | 'peek', writesBack = true) => `
+    r6 = r1
+    r2 = *(u64 *)(r6 +8)
+    *(u64 *)(r10 -8) = r2
+    r1 = MAP 0
+    r2 = r10
+    r2 += -8
+    call bpf_map_${what}_elem
+    r1 = *(u64 *)(r10 -8)
+    ${writesBack ? '*(u64 *)(r6 +8) = r1' : ''}
+    exit`
+const push = `
+    r2 = *(u64 *)(r1 +8)
+    *(u64 *)(r10 -8) = r2
+    r3 = *(u64 *)(r1 +16)
+    r1 = MAP 0
+    r2 = r10
+    r2 += -8
+    call bpf_map_push_elem
+    exit`
 
 const SYSCALL = abi.BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL
-const programNames = Object.keys(programs) as (keyof typeof programs)[]
-const loadPrograms = programNames.map(
-  (name, slot) => `load ${slot} ${SYSCALL} 1 ${hex(programBytes(programs[name]))}`,
-)
+/** Sleepable programs may use no tries and bloom filters; the others that can be run cannot write their context. */
+const RAW_TRACEPOINT = abi.BPF_PROG_TYPE.BPF_PROG_TYPE_RAW_TRACEPOINT
+const load = (slot: number, text: string, sleepable = true) =>
+  `load ${slot} ${sleepable ? SYSCALL : RAW_TRACEPOINT} ${sleepable ? 1 : 0} ${hex(programBytes(text))}`
+const programNames: readonly string[] = [
+  'programLookup',
+  'programDelete',
+  'programUpdate',
+  'programPop',
+  'programPeek',
+  'programPush',
+]
+const loadKeyed = (keySize: 4 | 8) =>
+  Object.values(keyed(keySize)).map((text, slot) => load(slot, text, keySize === 4))
+const loadPrograms = loadKeyed(4)
+const loadQueue = [load(3, keyless('pop')), load(4, keyless('peek')), load(5, push)]
+const loadBloomFilter = [load(4, keyless('peek', false), false), load(5, push, false)]
 
 function context(operation: Operation): string {
   const bytes = new Uint8Array(24)
@@ -93,6 +151,9 @@ function context(operation: Operation): string {
   return hex(bytes)
 }
 
+/** A map without keys takes none. */
+const keyText = (key: Uint8Array) => (key.length === 0 ? '-' : hex(key))
+
 function scriptLine(operation: Operation): string {
   switch (operation.kind) {
     case 'create': {
@@ -101,13 +162,30 @@ function scriptLine(operation: Operation): string {
     }
     case 'lookup':
     case 'take':
-      return `${operation.kind} 0 ${hex(operation.key)} ${operation.flags}`
+      return `${operation.kind} 0 ${keyText(operation.key)} ${operation.flags}`
     case 'update':
-      return `update 0 ${hex(operation.key)} ${hex(operation.value)} ${operation.flags}`
+      return `update 0 ${keyText(operation.key)} ${hex(operation.value)} ${operation.flags}`
     case 'delete':
-      return `delete 0 ${hex(operation.key)}`
+      return `delete 0 ${keyText(operation.key)}`
     case 'next':
-      return `next 0 ${operation.key ? hex(operation.key) : '-'}`
+      return `next 0 ${operation.key ? keyText(operation.key) : '-'}`
+    case 'contains':
+      return `contains 0 ${hex(operation.value)}`
+    case 'lookupBatch':
+    case 'takeBatch': {
+      const command = operation.kind === 'takeBatch' ? 'take' : 'lookup'
+      const token = operation.token ? keyText(operation.token) : '-'
+      return `batch ${command} 0 ${token} ${operation.count} - - ${operation.flags} 0`
+    }
+    case 'updateBatch': {
+      const { elements, flags } = operation
+      const joined = (which: 0 | 1) => elements.map((element) => hex(element[which])).join('') || '-'
+      return `batch update 0 - ${elements.length} ${joined(0)} ${joined(1)} ${flags} 0`
+    }
+    case 'deleteBatch': {
+      const { keys, flags } = operation
+      return `batch delete 0 - ${keys.length} ${keys.map(hex).join('') || '-'} - ${flags} 0`
+    }
     default:
       return `run ${programNames.indexOf(operation.kind)} ${context(operation)}`
   }
@@ -118,12 +196,14 @@ class Ours {
   readonly arena = new Arena()
   readonly host = { arena: this.arena, grace: new Grace(), cpuCount: oracle().cpuCount, random: () => 1 }
   readonly #scratch = this.arena.allocate(64) as number
+  readonly #value = this.#scratch + 16
   #map: BpfMap | undefined
 
   perform(operation: Operation): string {
     if (operation.kind === 'create') {
       this.#map?.[Symbol.dispose]()
-      const made = createMap(this.host, operation.definition)
+      // descriptor 0, which the oracle leaves in inner_map_fd, is open and no map
+      const made = createMap(this.host, { inner: -abi.EINVAL, ...operation.definition })
       this.#map = typeof made === 'number' ? undefined : made
       return typeof made === 'number' ? `${made}` : '0'
     }
@@ -140,19 +220,82 @@ class Ours {
         return shown(map.remove(operation.key))
       case 'next':
         return shown(map.nextKey(operation.key))
-      default:
-        return `${this.#byProgram(map, operation) >>> 0} ${context(operation)}`
+      case 'contains': {
+        const found = map.read(new Uint8Array(0), 0n, operation.value)
+        return typeof found === 'number' ? `${found}` : '0'
+      }
+      case 'lookupBatch':
+      case 'takeBatch':
+        return this.#lookupBatch(map, operation)
+      case 'updateBatch':
+        return this.#inARow(map, 'update', operation.elements, operation.flags, ([key, value]) =>
+          map.write(key, value, 0n),
+        )
+      case 'deleteBatch':
+        return this.#inARow(map, 'delete', operation.keys, operation.flags, (key) => map.remove(key))
+      default: {
+        const result = this.#byProgram(map, operation) >>> 0
+        const shown = { ...operation }
+        if ('value' in shown && (shown.kind === 'programPop' || shown.kind === 'programPeek')) {
+          return `${result} ${context({ ...shown, value: this.arena.bytes.slice(this.#value, this.#value + 8) })}`
+        }
+        return `${result} ${context(operation)}`
+      }
     }
+  }
+
+  #lookupBatch(map: BpfMap, operation: Extract<Operation, { kind: 'lookupBatch' | 'takeBatch' }>): string {
+    const { kind, count, flags } = operation
+    const tokenBytes = Math.max(4, map.definition.keySize)
+    const none = hex(new Uint8Array(tokenBytes))
+    const supported = mapTypes.find(({ type }) => type === map.definition.type)?.batches ?? []
+    if (!supported.includes(kind === 'takeBatch' ? 'lookupAndDelete' : 'lookup')) {
+      return `${-abi.ENOTSUPP} ${count} ${none}`
+    }
+    if (flags !== 0) return `${-abi.EINVAL} ${count} ${none}`
+    if (count === 0) return `0 0 ${none}`
+    const given = operation.token?.slice(0, batchTokenBytes(map))
+    const { status, keys, values, token } = lookupBatch(map, given, count, kind === 'takeBatch')
+    const padded = new Uint8Array(tokenBytes)
+    if (token) padded.set(token)
+    const collected =
+      status < 0 && status !== -abi.ENOENT ? '' : `${keys.map(hex).join('')} ${values.map(hex).join('')}`
+    return `${status} ${keys.length} ${hex(padded)} ${collected}`.trimEnd()
+  }
+
+  #inARow<Each>(
+    map: BpfMap,
+    command: 'update' | 'delete',
+    items: readonly Each[],
+    flags: number,
+    perform: (item: Each) => number,
+  ): string {
+    const supported = mapTypes.find(({ type }) => type === map.definition.type)?.batches ?? []
+    if (!supported.includes(command)) return `${-abi.ENOTSUPP} ${items.length}`
+    if (flags !== 0) return `${-abi.EINVAL} ${items.length}`
+    let done = 0
+    let status = 0
+    for (const item of items) {
+      status = perform(item)
+      if (status < 0) break
+      done++
+    }
+    return `${status} ${done}`
   }
 
   #byProgram(map: BpfMap, operation: Operation): number {
     const { arena } = this
     const key = this.#scratch
-    const value = this.#scratch + 8
+    const value = this.#value
     if ('key' in operation && operation.key) arena.bytes.set(operation.key, key)
     if ('value' in operation) arena.bytes.set(operation.value, value)
     this.host.grace.enter()
     try {
+      if (map instanceof KeylessMap) {
+        if (operation.kind === 'programPop') return map.pop(value)
+        if (operation.kind === 'programPeek') return map.peekInto(value)
+        if (operation.kind === 'programPush') return map.push(value, BigInt(operation.flags))
+      }
       if (operation.kind === 'programDelete') return map.delete(key)
       if (operation.kind === 'programUpdate') return map.update(key, value, BigInt(operation.flags), 0)
       const found = map.lookup(key, 0)
@@ -196,9 +339,19 @@ interface Shape {
   readonly valueSize: number
   readonly maxEntries: number
   readonly flags: number
+  readonly extra?: bigint
   readonly keyOf?: (index: number) => Uint8Array
 }
 
+/** Prefixes of few bits over few distinct bytes, so that they nest; some are too long. */
+const prefixKey = (size: number) => (index: number) => {
+  const key = new Uint8Array(size)
+  const lengths = [0, 1, 2, 3, 5, 7, 8, 9, 12, 16, 23, 24, 31, 32, 33, 64]
+  new DataView(key.buffer).setUint32(0, lengths[(index * 7) % lengths.length] as number, true)
+  for (let at = 4; at < size; at++)
+    key[at] = [0, 0xff, 0x80, 0x0f, 0xc0][(index * 3 + at * (index % 4)) % 5] as number
+  return key
+}
 const indexKey = (index: number) => Uint8Array.of(index, 0, 0, index > 40 ? 0x80 : 0)
 const Z = abi.BPF_F_ZERO_SEED
 const NP = abi.BPF_F_NO_PREALLOC
@@ -299,13 +452,236 @@ const shapes: readonly Shape[] = [
     maxEntries: 8,
     flags: Z | abi.BPF_F_NO_COMMON_LRU,
   },
+  {
+    name: 'lpm_trie',
+    type: T.BPF_MAP_TYPE_LPM_TRIE,
+    keySize: 8,
+    valueSize: 8,
+    maxEntries: 14,
+    flags: NP,
+    keyOf: prefixKey(8),
+  },
+  {
+    name: 'lpm_trie, one byte',
+    type: T.BPF_MAP_TYPE_LPM_TRIE,
+    keySize: 5,
+    valueSize: 3,
+    maxEntries: 100,
+    flags: NP,
+    keyOf: (index) => Uint8Array.of(index % 10, 0, 0, 0, index * 23),
+  },
+  {
+    name: 'lpm_trie, addresses',
+    type: T.BPF_MAP_TYPE_LPM_TRIE,
+    keySize: 20,
+    valueSize: 16,
+    maxEntries: 30,
+    flags: NP,
+    keyOf: prefixKey(20),
+  },
+  {
+    name: 'stack_trace, empty',
+    type: T.BPF_MAP_TYPE_STACK_TRACE,
+    keySize: 4,
+    valueSize: 24,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'devmap',
+    type: T.BPF_MAP_TYPE_DEVMAP,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'devmap, with programs',
+    type: T.BPF_MAP_TYPE_DEVMAP,
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'devmap_hash',
+    type: T.BPF_MAP_TYPE_DEVMAP_HASH,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'cpumap',
+    type: T.BPF_MAP_TYPE_CPUMAP,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'xskmap',
+    type: T.BPF_MAP_TYPE_XSKMAP,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'sockmap',
+    type: T.BPF_MAP_TYPE_SOCKMAP,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'sockmap, cookies',
+    type: T.BPF_MAP_TYPE_SOCKMAP,
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  { name: 'sockhash', type: T.BPF_MAP_TYPE_SOCKHASH, keySize: 7, valueSize: 8, maxEntries: 5, flags: 0 },
+  {
+    name: 'sockhash, small',
+    type: T.BPF_MAP_TYPE_SOCKHASH,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+  },
+  {
+    name: 'reuseport_sockarray',
+    type: T.BPF_MAP_TYPE_REUSEPORT_SOCKARRAY,
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'cgroup_array',
+    type: T.BPF_MAP_TYPE_CGROUP_ARRAY,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 5,
+    flags: 0,
+    keyOf: indexKey,
+  },
+  {
+    name: 'cgroup_storage',
+    type: T.BPF_MAP_TYPE_CGROUP_STORAGE,
+    keySize: 16,
+    valueSize: 8,
+    maxEntries: 0,
+    flags: 0,
+  },
+  {
+    name: 'percpu_cgroup_storage',
+    type: T.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
+    keySize: 8,
+    valueSize: 8,
+    maxEntries: 0,
+    flags: 0,
+  },
+  { name: 'queue', type: T.BPF_MAP_TYPE_QUEUE, keySize: 0, valueSize: 8, maxEntries: 5, flags: 0 },
+  { name: 'queue, odd size', type: T.BPF_MAP_TYPE_QUEUE, keySize: 0, valueSize: 13, maxEntries: 3, flags: 0 },
+  { name: 'stack', type: T.BPF_MAP_TYPE_STACK, keySize: 0, valueSize: 8, maxEntries: 5, flags: 0 },
+  { name: 'stack of one', type: T.BPF_MAP_TYPE_STACK, keySize: 0, valueSize: 3, maxEntries: 1, flags: 0 },
+  {
+    name: 'bloom_filter',
+    type: T.BPF_MAP_TYPE_BLOOM_FILTER,
+    keySize: 0,
+    valueSize: 8,
+    maxEntries: 8,
+    flags: Z,
+  },
+  {
+    name: 'bloom_filter, two hashes',
+    type: T.BPF_MAP_TYPE_BLOOM_FILTER,
+    keySize: 0,
+    valueSize: 3,
+    maxEntries: 70,
+    flags: Z,
+    extra: 2n,
+  },
 ]
+
+const NO_KEY = new Uint8Array(0)
+const batchFlags = fc.constantFrom(0, 0, 0, 0, 0, 0, 1, 2, 4)
+
+/** Programs may look up, update and delete in these. */
+const hasPrograms = ({ type, keySize, valueSize }: Shape) =>
+  valueSize === 8 &&
+  (type === T.BPF_MAP_TYPE_LPM_TRIE ? keySize === 8 : keySize === 4 && type <= T.BPF_MAP_TYPE_LRU_PERCPU_HASH)
+
+const loadsOf = (shape: Shape) => {
+  if (hasPrograms(shape)) return loadKeyed(shape.keySize === 8 ? 8 : 4)
+  if (shape.keySize !== 0 || shape.valueSize !== 8) return []
+  return shape.type === T.BPF_MAP_TYPE_BLOOM_FILTER ? loadBloomFilter : loadQueue
+}
+
+/** Of a bloom filter few values, so that some are asked for that are in it; of the others any. */
+const valuesOf = (shape: Shape) => (size: number) => {
+  switch (shape.type) {
+    case T.BPF_MAP_TYPE_BLOOM_FILTER:
+      return fc.nat(30).map((index) => keyOf(size, index))
+    case T.BPF_MAP_TYPE_DEVMAP:
+    case T.BPF_MAP_TYPE_DEVMAP_HASH:
+      // the loopback, no device, and none that there is
+      return fc.constantFrom(1, 1, 1, 0, 99_999).map((device) => words(size, device, 0))
+    case T.BPF_MAP_TYPE_CPUMAP:
+      return fc.constantFrom(0, 1, 16, 16_384, 16_385, 0xffff_ffff).map((length) => words(size, length, 0))
+    case T.BPF_MAP_TYPE_XSKMAP:
+    case T.BPF_MAP_TYPE_SOCKMAP:
+    case T.BPF_MAP_TYPE_SOCKHASH:
+    case T.BPF_MAP_TYPE_REUSEPORT_SOCKARRAY:
+    case T.BPF_MAP_TYPE_CGROUP_ARRAY:
+      // no descriptors, and what cannot be one
+      return fc
+        .constantFrom(9999, 0x7fff_ffff, 0xffff_ffff)
+        .chain((fd) => fc.constantFrom(0, 1).map((high) => words(size, fd, high)))
+    default:
+      return fc.uint8Array({ minLength: size, maxLength: size })
+  }
+}
+
+function words(size: number, low: number, high: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, low, true)
+  view.setUint32(4, high, true)
+  return bytes.slice(0, size)
+}
+
+/** Buckets or keys, as wide as the wider of both. */
+function tokensOf(shape: Shape, key: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
+  const isHash = mapTypes.find(({ type }) => type === shape.type)?.batches?.includes('lookupAndDelete')
+  if (isHash !== true) return key.filter((bytes) => bytes.length >= 4 || bytes.length === 0)
+  return fc.nat(20).map((bucket) => {
+    const token = new Uint8Array(Math.max(4, shape.keySize))
+    token[0] = bucket
+    return token
+  })
+}
 
 function operations(shape: Shape, keys: number): fc.Arbitrary<Operation[]> {
   const perCpu = mapTypes.find((row) => row.type === shape.type)?.isPerCpu
   const valueBytes = perCpu ? Math.ceil(shape.valueSize / 8) * 8 * oracle().cpuCount : shape.valueSize
-  const key = fc.nat(keys - 1).map((index) => shape.keyOf?.(index) ?? keyOf(shape.keySize, index))
-  const value = (size: number) => fc.uint8Array({ minLength: size, maxLength: size })
+  const key = fc
+    .nat(keys - 1)
+    .map((index) => (shape.keySize === 0 ? NO_KEY : (shape.keyOf?.(index) ?? keyOf(shape.keySize, index))))
+  const value = valuesOf(shape)
   const kinds: fc.WeightedArbitrary<Operation>[] = [
     {
       weight: 6,
@@ -319,7 +695,52 @@ function operations(shape: Shape, keys: number): fc.Arbitrary<Operation[]> {
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('take'), key, flags: userFlags }) },
   ]
-  if (shape.keySize === 4 && shape.valueSize === 8) {
+  kinds.push(
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('lookupBatch', 'takeBatch'),
+        token: fc.option(tokensOf(shape, key), { nil: undefined }),
+        count: fc.constantFrom(0, 1, 2, 3, 5, 60),
+        flags: batchFlags,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('updateBatch'),
+        elements: fc.array(fc.tuple(key, value(valueBytes)), { maxLength: 5 }),
+        flags: batchFlags,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('deleteBatch'),
+        keys: fc.array(key, { maxLength: 4 }),
+        flags: batchFlags,
+      }),
+    },
+  )
+  if (shape.keySize === 0) {
+    kinds.push({
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('contains'), value: value(valueBytes) }),
+    })
+  }
+  if (shape.keySize === 0 && shape.valueSize === 8) {
+    if (shape.type !== T.BPF_MAP_TYPE_BLOOM_FILTER) {
+      kinds.push({ weight: 3, arbitrary: fc.record({ kind: fc.constant('programPop'), value: value(8) }) })
+    }
+    kinds.push(
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('programPeek'), value: value(8) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({ kind: fc.constant('programPush'), value: value(8), flags: userFlags }),
+      },
+    )
+  }
+  if (hasPrograms(shape)) {
     kinds.push(
       { weight: 5, arbitrary: fc.record({ kind: fc.constant('programLookup'), key }) },
       {
@@ -334,7 +755,10 @@ function operations(shape: Shape, keys: number): fc.Arbitrary<Operation[]> {
 
 /** Every key that is in the map, in order, at the end of a script. */
 function walk(shape: Shape, keys: number): Operation[] {
-  const all = Array.from({ length: keys }, (_, index) => shape.keyOf?.(index) ?? keyOf(shape.keySize, index))
+  const all =
+    shape.keySize === 0
+      ? [NO_KEY]
+      : Array.from({ length: keys }, (_, index) => shape.keyOf?.(index) ?? keyOf(shape.keySize, index))
   return [
     { kind: 'next', key: undefined },
     ...all.map((key): Operation => ({ kind: 'next', key })),
@@ -346,7 +770,7 @@ describe.skipIf(why !== '')(`the same operations on the running kernel${why}`, (
   test.each(shapes)('$name', (shape) => {
     const keys = 48
     const create: Operation = { kind: 'create', definition: { ...shape } }
-    const withPrograms = shape.keySize === 4 && shape.valueSize === 8 ? loadPrograms : []
+    const withPrograms = loadsOf(shape)
     fc.assert(
       fc.property(operations(shape, keys), (script) =>
         compare([create, ...script, ...walk(shape, keys)], withPrograms),
@@ -376,11 +800,15 @@ describe.skipIf(why !== '')(`the same operations on the running kernel${why}`, (
   })
 
   test('BPF_MAP_CREATE refuses the same definitions', () => {
-    const sizes = fc.constantFrom(0, 1, 2, 4, 7, 8, 64, 512, 513, 4096)
+    const sizes = fc.constantFrom(0, 1, 2, 4, 5, 7, 8, 16, 64, 260, 261, 512, 513, 1016, 1024, 4064, 4096)
     const valueSizes = fc.oneof(
       sizes,
-      fc.constantFrom(32760, 32761, 32768, 32769, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff),
-      fc.constantFrom(...[-64, -60, -53, -52, -49, -48, -47, 0, 1].map((difference) => 2 ** 22 + difference)),
+      fc.constantFrom(32760, 32761, 32768, 32769, 65_407, 65_408, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff),
+      fc.constantFrom(
+        ...[-284, -283, -624, -623, -64, -60, -53, -52, -49, -48, -47, 0, 1].map(
+          (difference) => 2 ** 22 + difference,
+        ),
+      ),
     )
     const flagBits = Array.from({ length: 19 }, (_, bit) => 1 << bit).filter(
       (bit) => bit !== abi.BPF_F_TOKEN_FD,
@@ -396,18 +824,20 @@ describe.skipIf(why !== '')(`the same operations on the running kernel${why}`, (
         fc.constantFrom(...flagBits),
         fc.subarray(flagBits, { maxLength: 3 }).map((bits) => bits.reduce((all, bit) => all | bit, 0)),
       ),
-      extra: fc.constantFrom(0n, 0n, 0n, 1n),
+      extra: fc.constantFrom(0n, 0n, 0n, 0n, 1n, 15n, 16n),
       numaNode: fc.constantFrom(0, 0, 1, 0xffff_ffff),
     })
     // the oracle asks nothing of the kernel that would take more than 64 MiB
-    const isAffordable = ({ keySize, valueSize, maxEntries }: MapDefinition) =>
+    // and how many CPUs a kernel may have at most is its builder's choice
+    const isAffordable = ({ type, keySize, valueSize, maxEntries }: MapDefinition) =>
+      !(type === T.BPF_MAP_TYPE_CPUMAP && maxEntries > 64) &&
       maxEntries * (keySize + (valueSize + 8) * oracle().cpuCount + 128) <= 1 << 26
     fc.assert(
       fc.property(
-        fc.array(definition.filter(isAffordable), { minLength: 40, maxLength: 60 }),
+        fc.array(definition.filter(isAffordable), { minLength: 60, maxLength: 90 }),
         (definitions) => compare(definitions.map((each) => ({ kind: 'create', definition: each }))),
       ),
-      { numRuns: 25 },
+      { numRuns: 40 },
     )
   })
 

@@ -19,6 +19,7 @@ export const EACCES = 13
 export const EFAULT = 14
 export const EBUSY = 16
 export const EEXIST = 17
+export const EXDEV = 18
 export const ENODEV = 19
 export const ENOTDIR = 20
 export const EISDIR = 21
@@ -28,18 +29,25 @@ export const EMFILE = 24
 export const ENOTTY = 25
 export const EFBIG = 27
 export const ENOSPC = 28
+export const EROFS = 30
 export const EPIPE = 32
 export const EDOM = 33
 export const ERANGE = 34
 export const EDEADLK = 35
 export const ENAMETOOLONG = 36
 export const ENOSYS = 38
+export const ENOTEMPTY = 39
 export const ELOOP = 40
-export const EILSEQ = 84
-export const EMSGSIZE = 90
+export const ENODATA = 61
 export const EPROTO = 71
+export const EBADMSG = 74
+export const EOVERFLOW = 75
 export const EBADFD = 77
+export const EILSEQ = 84
+export const ENOTSOCK = 88
+export const EMSGSIZE = 90
 export const EOPNOTSUPP = 95
+export const EAFNOSUPPORT = 97
 export const EADDRNOTAVAIL = 99
 export const ENOTSUPP = 524
 
@@ -80,7 +88,15 @@ const names: Readonly<Record<number, string>> = {
   [EMSGSIZE]: 'EMSGSIZE',
   [EPROTO]: 'EPROTO',
   [EBADFD]: 'EBADFD',
+  [ENODATA]: 'ENODATA',
+  [EOVERFLOW]: 'EOVERFLOW',
+  [ENOTSOCK]: 'ENOTSOCK',
   [EOPNOTSUPP]: 'EOPNOTSUPP',
+  [EXDEV]: 'EXDEV',
+  [ENOTEMPTY]: 'ENOTEMPTY',
+  [EBADMSG]: 'EBADMSG',
+  [EAFNOSUPPORT]: 'EAFNOSUPPORT',
+  [EROFS]: 'EROFS',
   [EADDRNOTAVAIL]: 'EADDRNOTAVAIL',
   [ENOTSUPP]: 'ENOTSUPP',
 }

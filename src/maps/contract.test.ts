@@ -31,6 +31,12 @@ interface Case {
   readonly refusesWhenFull: true | string
   /** Whether values can be written and read; else why not. */
   readonly hasValues: true | string
+  /** Whether programs can walk it; else why not. By default they can. */
+  readonly walks?: string
+  /** Whether user space can take a value out; else why not. By default it can where keys come and go. */
+  readonly takes?: string
+  /** Whether its keys are the indexes below `maxEntries`. */
+  readonly isIndexed?: true
 }
 
 const T = abi.BPF_MAP_TYPE
@@ -44,13 +50,22 @@ const define = (type: number, rest: Partial<MapDefinition> = {}): MapDefinition 
   ...rest,
 })
 const ALL = { insertable: true, refusesWhenFull: true, hasValues: true } as const
-const ARRAY = { ...ALL, insertable: 'all indexes are always there' } as const
+const ARRAY = { ...ALL, insertable: 'all indexes are always there', isIndexed: true } as const
 const LRU = { ...ALL, refusesWhenFull: 'a full LRU map evicts' } as const
-const REFERENCES = {
-  insertable: 'entries are objects',
-  refusesWhenFull: true,
-  hasValues: 'entries are objects',
+const TRIE = {
+  ...ALL,
+  refusesWhenFull: 'a full trie says -ENOSPC',
+  walks: 'programs cannot walk a trie',
+  takes: 'only hash types can',
 } as const
+const nothing = <const Why extends string>(why: Why) =>
+  ({ insertable: why, refusesWhenFull: why, hasValues: why }) as const
+const REFERENCES = { ...nothing('entries are objects'), isIndexed: true } as const
+const TARGETS = { ...nothing('values are devices and CPUs'), isIndexed: true } as const
+const KEYLESS = nothing('there are no keys')
+const RING = nothing('a ring has no keys')
+const SOCKETS = nothing('there are no sockets')
+const STORAGE = nothing('keys are descriptors of what there is none of')
 
 const cases: readonly Case[] = [
   { type: T.BPF_MAP_TYPE_HASH, definition: define(T.BPF_MAP_TYPE_HASH), ...ALL },
@@ -87,11 +102,105 @@ const cases: readonly Case[] = [
   {
     type: T.BPF_MAP_TYPE_RINGBUF,
     definition: define(T.BPF_MAP_TYPE_RINGBUF, { keySize: 0, valueSize: 0, maxEntries: 4096 }),
-    insertable: 'a ring has no keys',
-    refusesWhenFull: 'a ring has no keys',
-    hasValues: 'a ring has no keys',
+    ...RING,
   },
+  {
+    type: T.BPF_MAP_TYPE_USER_RINGBUF,
+    definition: define(T.BPF_MAP_TYPE_USER_RINGBUF, { keySize: 0, valueSize: 0, maxEntries: 4096 }),
+    ...RING,
+  },
+  {
+    type: T.BPF_MAP_TYPE_LPM_TRIE,
+    definition: define(T.BPF_MAP_TYPE_LPM_TRIE, { keySize: 7, flags: abi.BPF_F_NO_PREALLOC }),
+    ...TRIE,
+  },
+  {
+    type: T.BPF_MAP_TYPE_LPM_TRIE,
+    definition: define(T.BPF_MAP_TYPE_LPM_TRIE, { keySize: 5, maxEntries: 60, flags: abi.BPF_F_NO_PREALLOC }),
+    ...TRIE,
+  },
+  {
+    type: T.BPF_MAP_TYPE_ARRAY_OF_MAPS,
+    definition: define(T.BPF_MAP_TYPE_ARRAY_OF_MAPS, { valueSize: 4, inner: anyMap() }),
+    ...REFERENCES,
+  },
+  {
+    type: T.BPF_MAP_TYPE_HASH_OF_MAPS,
+    definition: define(T.BPF_MAP_TYPE_HASH_OF_MAPS, { valueSize: 4, inner: anyMap() }),
+    ...nothing('entries are objects'),
+  },
+  {
+    type: T.BPF_MAP_TYPE_CGROUP_ARRAY,
+    definition: define(T.BPF_MAP_TYPE_CGROUP_ARRAY, { valueSize: 4 }),
+    ...REFERENCES,
+  },
+  { type: T.BPF_MAP_TYPE_QUEUE, definition: define(T.BPF_MAP_TYPE_QUEUE, { keySize: 0 }), ...KEYLESS },
+  { type: T.BPF_MAP_TYPE_STACK, definition: define(T.BPF_MAP_TYPE_STACK, { keySize: 0 }), ...KEYLESS },
+  {
+    type: T.BPF_MAP_TYPE_BLOOM_FILTER,
+    definition: define(T.BPF_MAP_TYPE_BLOOM_FILTER, { keySize: 0, extra: 3n }),
+    ...KEYLESS,
+  },
+  {
+    type: T.BPF_MAP_TYPE_STACK_TRACE,
+    definition: define(T.BPF_MAP_TYPE_STACK_TRACE, { valueSize: 24 }),
+    ...nothing('programs put stacks in'),
+  },
+  {
+    type: T.BPF_MAP_TYPE_DEVMAP,
+    definition: define(T.BPF_MAP_TYPE_DEVMAP, { valueSize: 8 }),
+    ...TARGETS,
+  },
+  {
+    type: T.BPF_MAP_TYPE_DEVMAP_HASH,
+    definition: define(T.BPF_MAP_TYPE_DEVMAP_HASH, { valueSize: 4 }),
+    ...nothing('values are devices'),
+  },
+  { type: T.BPF_MAP_TYPE_CPUMAP, definition: define(T.BPF_MAP_TYPE_CPUMAP, { valueSize: 4 }), ...TARGETS },
+  {
+    type: T.BPF_MAP_TYPE_XSKMAP,
+    definition: define(T.BPF_MAP_TYPE_XSKMAP, { valueSize: 4 }),
+    ...SOCKETS,
+    isIndexed: true,
+  },
+  {
+    type: T.BPF_MAP_TYPE_SOCKMAP,
+    definition: define(T.BPF_MAP_TYPE_SOCKMAP, { valueSize: 8 }),
+    ...SOCKETS,
+    isIndexed: true,
+  },
+  {
+    type: T.BPF_MAP_TYPE_SOCKHASH,
+    definition: define(T.BPF_MAP_TYPE_SOCKHASH, { valueSize: 8 }),
+    ...SOCKETS,
+  },
+  {
+    type: T.BPF_MAP_TYPE_REUSEPORT_SOCKARRAY,
+    definition: define(T.BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, { valueSize: 4 }),
+    ...SOCKETS,
+    isIndexed: true,
+  },
+  ...[T.BPF_MAP_TYPE_CGROUP_STORAGE, T.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE].map((type) => ({
+    type,
+    definition: define(type, { keySize: 8, maxEntries: 0 }),
+    ...nothing('there are no cgroups'),
+  })),
+  ...[
+    T.BPF_MAP_TYPE_TASK_STORAGE,
+    T.BPF_MAP_TYPE_SK_STORAGE,
+    T.BPF_MAP_TYPE_INODE_STORAGE,
+    T.BPF_MAP_TYPE_CGRP_STORAGE,
+  ].map((type) => ({
+    type,
+    definition: define(type, { maxEntries: 0, flags: abi.BPF_F_NO_PREALLOC, hasTypes: true }),
+    ...STORAGE,
+  })),
 ]
+
+/** For definitions of maps of maps: what is in an arena of its own is not counted. */
+function anyMap(): BpfMap {
+  return make(define(T.BPF_MAP_TYPE_HASH))
+}
 
 test('every row of the table of map types is under contract', () => {
   expect(new Set(cases.map(({ type }) => type))).toEqual(new Set(mapTypes.map(({ type }) => type)))
@@ -99,7 +208,7 @@ test('every row of the table of map types is under contract', () => {
 
 const named = cases.map((each) => ({
   ...each,
-  name: `${mapTypes.find((row) => row.type === each.type)?.name}, flags ${each.definition.flags}`,
+  name: `${mapTypes.find((row) => row.type === each.type)?.name}, flags ${each.definition.flags}, key ${each.definition.keySize}`,
 }))
 const isPerCpu = ({ type }: Case) => mapTypes.find((row) => row.type === type)?.isPerCpu === true
 const where = (property: 'insertable' | 'refusesWhenFull' | 'hasValues') => {
@@ -118,6 +227,11 @@ function make(definition: MapDefinition, host = newHost()): BpfMap {
 
 function keyOf(map: BpfMap, index: number): Uint8Array {
   const key = new Uint8Array(map.definition.keySize)
+  if (map.definition.type === T.BPF_MAP_TYPE_LPM_TRIE) {
+    key[0] = (key.length - 4) * 8
+    key[4] = index
+    return key
+  }
   key[0] = index
   return key
 }
@@ -134,9 +248,11 @@ describe('every type', () => {
     const { type, flags, keySize, valueSize, maxEntries } = map.definition
     expect(header).toMatchObject({ type, flags, keySize, valueSize, maxEntries })
     expect(host.arena.check(map.address, 1, false)).toBe(-1)
-    expect(host.arena.check(host.arena.address(header.data), 1, false) === -1 || header.elementSize > 0).toBe(
-      true,
-    )
+    expect(
+      header.data === 0 ||
+        host.arena.check(host.arena.address(header.data), 1, false) === -1 ||
+        header.elementSize > 0,
+    ).toBe(true)
   })
 
   test.each(named)('$name: gives all memory back', ({ definition }) => {
@@ -165,7 +281,8 @@ describe('every type', () => {
     for (const both of [abi.BPF_F_RDONLY | abi.BPF_F_WRONLY, abi.BPF_F_RDONLY_PROG | abi.BPF_F_WRONLY_PROG]) {
       expect(createMap(newHost(), { ...definition, flags: definition.flags | both })).toBe(-abi.EINVAL)
     }
-    expect(createMap(newHost(), { ...definition, extra: 1n })).toBe(-abi.EINVAL)
+    const extra = row?.hasExtra === true ? 16n : 1n
+    expect(createMap(newHost(), { ...definition, extra })).toBe(-abi.EINVAL)
   })
 
   test.each(named)(
@@ -244,7 +361,11 @@ describe('values', () => {
     expect(map.lookupOfCpu(key, CPUS)).toBe(0)
   })
 
-  test.each(where('hasValues'))('$name: forEach visits what nextKey lists, and may stop', (each) => {
+  for (const { name, walks } of named) {
+    if (walks !== undefined) test.skip(`${name}: forEach (${walks})`, () => {})
+  }
+  const walked = where('hasValues').filter(({ walks }) => walks === undefined)
+  test.each(walked)('$name: forEach visits what nextKey lists, and may stop', (each) => {
     const host = newHost()
     const map = make(each.definition, host)
     for (let index = 0; index < 5; index++) map.write(keyOf(map, index), bytesFor(map, index), 0n)
@@ -263,18 +384,19 @@ describe('values', () => {
 })
 
 describe('keys that come and go', () => {
-  test.each(where('insertable'))('$name: missing keys', ({ definition }) => {
+  test.each(where('insertable'))('$name: missing keys', ({ definition, takes }) => {
     const map = make(definition)
     const key = keyOf(map, 1)
     expect(map.read(key, 0n)).toBe(-abi.ENOENT)
     expect(map.remove(key)).toBe(-abi.ENOENT)
-    expect(map.readAndRemove(key, 0n)).toBe(-abi.ENOENT)
+    expect(map.readAndRemove(key, 0n)).toBe(takes === undefined ? -abi.ENOENT : -abi.ENOTSUPP)
     expect(map.write(key, bytesFor(map, 1), BigInt(abi.BPF_EXIST))).toBe(-abi.ENOENT)
     expect(map.nextKey(undefined)).toBe(-abi.ENOENT)
     expect(map.count).toBe(0)
     expect(map.write(key, bytesFor(map, 1), BigInt(abi.BPF_NOEXIST))).toBe(0)
     expect(map.count).toBe(1)
-    expect(map.readAndRemove(key, 0n)).toEqual(bytesFor(map, 1))
+    if (takes === undefined) expect(map.readAndRemove(key, 0n)).toEqual(bytesFor(map, 1))
+    else expect(map.remove(key)).toBe(0)
     expect(map.readAndRemove(key, 4n)).toBe(-abi.EINVAL)
     expect(map.count).toBe(0)
   })
@@ -311,7 +433,7 @@ describe('keys that come and go', () => {
       const key = host.arena.allocate(keySize) as number
       const value = host.arena.allocate(12) as number
       const put = (index: number, flags = 0n) => {
-        host.arena.bytes[key] = index
+        host.arena.bytes.set(keyOf(map, index), key)
         return map.update(key, value, flags, 0)
       }
       for (let index = 0; index < maxEntries; index++) expect(put(index)).toBe(0)
@@ -320,7 +442,7 @@ describe('keys that come and go', () => {
       host.grace.enter()
       for (let round = 0; round < 50; round++) {
         expect(put(round % maxEntries, BigInt(abi.BPF_EXIST))).toBe(0)
-        host.arena.bytes[key] = round % maxEntries
+        host.arena.bytes.set(keyOf(map, round % maxEntries), key)
         expect(map.delete(key)).toBe(0)
         expect(put(round % maxEntries)).toBe(0)
         expect(put(100)).toBe(-abi.E2BIG)
@@ -338,13 +460,13 @@ describe('keys that come and go', () => {
       const key = host.arena.allocate(map.definition.keySize) as number
       const value = host.arena.allocate(12) as number
       const put = (index: number, byte: number) => {
-        host.arena.bytes[key] = index
+        host.arena.bytes.set(keyOf(map, index), key)
         host.arena.bytes.fill(byte, value, value + 12)
         return map.update(key, value, 0n, 0)
       }
       put(1, 0x11)
       host.grace.enter()
-      host.arena.bytes[key] = 1
+      host.arena.bytes.set(keyOf(map, 1), key)
       const held = map.lookup(key, 0)
       expect(map.delete(key)).toBe(0)
       for (let index = 2; index < 60; index++) put(index % 9, index)
@@ -357,9 +479,7 @@ describe('keys that come and go', () => {
 })
 
 describe('indexes', () => {
-  const arrays = named
-    .filter(({ definition }) => definition.keySize === 4 && definition.maxEntries === 8)
-    .filter(({ insertable }) => insertable !== true)
+  const arrays = named.filter(({ isIndexed }) => isIndexed)
 
   test.each(arrays)('$name: keys are the indexes, and one out of range starts over', ({ definition }) => {
     const map = make(definition)

@@ -22,14 +22,17 @@ export function mapType(type: number): MapTypeRow | undefined {
 /** A new map, or the -errno that Linux gives for the definition. */
 export function createMap(host: MapHost, definition: MapDefinition): BpfMap | number {
   const { flags } = definition
-  if ((definition.extra ?? 0n) !== 0n) return -EINVAL
+  const row = mapType(definition.type)
+  if ((definition.extra ?? 0n) !== 0n && row?.hasExtra !== true) return -EINVAL
   const bothAccesses = BPF_F_RDONLY | BPF_F_WRONLY
   if ((flags & bothAccesses) === bothAccesses) return -EINVAL
   const node = definition.numaNode ?? 0
   // there is one node, number 0; all ones is "none"
   if ((flags & BPF_F_NUMA_NODE) !== 0 && node !== 0 && node !== 0xffff_ffff) return -EINVAL
-  const row = mapType(definition.type)
-  if (row === undefined || (flags & ~row.flags) !== 0) return -EINVAL
+  if (row === undefined) return -EINVAL
+  const first = row.checkFirst?.(definition) ?? 0
+  if (first !== 0) return first
+  if ((flags & ~row.flags) !== 0) return -EINVAL
   const refusal = row.check(definition)
   if (refusal !== 0) return refusal
   try {

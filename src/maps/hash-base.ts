@@ -4,11 +4,13 @@
  * New elements go to the head of their bucket, a replacement too, so that the order of keys is Linux's.
  */
 import { BPF_EXIST, BPF_F_ZERO_SEED, BPF_NOEXIST, EEXIST, EINVAL, ENOENT } from '../abi/index.ts'
+import type { Access } from '../memory/index.ts'
 import { ElementPool } from './element-pool.ts'
 import { jhash } from './jhash.ts'
 import { hashElement, KEY_OFFSET, mapHeader } from './layout.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase, OutOfArena } from './map-base.ts'
+import { hasShortHash, shortHash } from './short-hash.ts'
 
 const NEXT = hashElement.offsets.next
 const HASH = hashElement.offsets.hash
@@ -20,17 +22,26 @@ export abstract class HashBase extends MapBase {
   readonly #buckets: number
   readonly #mask: number
   readonly #seed: number
+  readonly #isShortHash: boolean
 
-  protected constructor(host: MapHost, definition: MapDefinition, isPerCpu: boolean, preallocated: number) {
+  /** `valueAccess` is what programs may do with values; by default what the flags say. */
+  protected constructor(
+    host: MapHost,
+    definition: MapDefinition,
+    isPerCpu: boolean,
+    preallocated: number,
+    valueAccess: Access = MapBase.valueAccess(definition.flags),
+  ) {
     super(host, definition, isPerCpu)
     this.isPerCpu = isPerCpu
     const { keySize, valueSize, maxEntries, flags } = definition
     const bucketCount = 2 ** Math.ceil(Math.log2(maxEntries))
     this.#mask = bucketCount - 1
     this.#seed = (flags & BPF_F_ZERO_SEED) !== 0 ? 0 : host.random()
+    this.#isShortHash = hasShortHash(keySize, flags)
     this.#buckets = this.own(bucketCount * 4)
     const cpuCount = isPerCpu ? host.cpuCount : 1
-    const shape = { keySize, valueSize, cpuCount, valueAccess: MapBase.valueAccess(flags) }
+    const shape = { keySize, valueSize, cpuCount, valueAccess }
     const pool = ElementPool.create(host.arena, host.grace, shape, preallocated)
     if (pool === undefined) {
       super[Symbol.dispose]()
@@ -72,8 +83,7 @@ export abstract class HashBase extends MapBase {
   delete(key: number): number {
     const element = this.find(key)
     if (element === 0) return -ENOENT
-    this.unlink(element)
-    this.release(element)
+    this.removeElement(element)
     return 0
   }
 
@@ -95,8 +105,36 @@ export abstract class HashBase extends MapBase {
       }
     }
     if (next === 0) next = this.#firstFrom(bucket)
-    if (next === 0) return -ENOENT
-    return this.host.arena.bytes.slice(next + KEY_OFFSET, next + KEY_OFFSET + this.definition.keySize)
+    return next === 0 ? -ENOENT : this.keyOf(next)
+  }
+
+  get bucketCount(): number {
+    return this.#mask + 1
+  }
+
+  /** The elements of a bucket, youngest first. */
+  elementsOf(bucket: number): number[] {
+    const { view } = this.host.arena
+    const elements: number[] = []
+    let element = view.getUint32(this.#buckets + bucket * 4, true)
+    for (; element !== 0; element = view.getUint32(element + NEXT, true)) elements.push(element)
+    return elements
+  }
+
+  keyOf(element: number): Uint8Array {
+    const key = element + KEY_OFFSET
+    return this.host.arena.bytes.slice(key, key + this.definition.keySize)
+  }
+
+  /** The value as user space sees it. */
+  userValueOf(element: number): Uint8Array {
+    const value = this.valueAt(element, 0)
+    return this.host.arena.bytes.slice(value, value + this.userValueSize)
+  }
+
+  removeElement(element: number): void {
+    this.unlink(element)
+    this.release(element)
   }
 
   forEach(cpu: number, visit: (key: number, value: number) => boolean): number {
@@ -138,7 +176,9 @@ export abstract class HashBase extends MapBase {
   }
 
   protected hashKey(key: number): number {
-    return jhash(this.host.arena.view, key, this.definition.keySize, this.#seed)
+    const { keySize } = this.definition
+    const hash = this.#isShortHash ? shortHash : jhash
+    return hash(this.host.arena.view, key, keySize, this.#seed)
   }
 
   protected findHashed(key: number, hash: number): number {
@@ -213,7 +253,7 @@ export abstract class HashBase extends MapBase {
   }
 
   /** 0, or why the update flag does not suit what was found. */
-  protected static refusal(mode: number, found: number): number {
+  static refusal(mode: number, found: number): number {
     if (mode < 0) return -EINVAL
     if (found !== 0 && mode === BPF_NOEXIST) return -EEXIST
     if (found === 0 && mode === BPF_EXIST) return -ENOENT

@@ -6,6 +6,9 @@
  *     header ──data──▶ array types: value[0] | value[1] | ...       `elementSize` bytes each
  *                      hash types:  u32 bucket[mask + 1]             offset of the first element, 0: empty
  *                      references:  u32 present[maxEntries]          1 where there is an entry
+ *                      maps of maps, arrays: u32 inner[maxEntries]   offset of the inner map's header, 0: none
+ *                      maps of maps, hashes: as hash types, the value the offset of the inner map's header
+ *                      trie:        u32 root                         offset of the topmost node, 0: none
  *                      ring buffer: consumer page | producer page | data | data again
  *
  * An element of a hash table is a header, the key rounded up to 8, and one value of `valueStride` bytes for
@@ -46,6 +49,16 @@ export const hashElement = struct('hash element', {
   referenced: u32,
   /** LRU types: the element's place in the lists. */
   node: u32,
+})
+
+/** What stands before the key in a node of a trie, in the place of `hashElement`. */
+export const trieNode = struct('trie node', {
+  /** Offsets of the children that go on with 0 and with 1; 0: none. */
+  left: u32,
+  right: u32,
+  prefixBits: u32,
+  /** 1: joins two prefixes and has no value. */
+  isIntermediate: u32,
 })
 
 /** Bytes from an element to its key. */

@@ -71,7 +71,7 @@ export abstract class MapBase implements BpfMap {
     return 0
   }
 
-  read(key: Uint8Array, flags: bigint): Uint8Array | number {
+  read(key: Uint8Array, flags: bigint, _given?: Uint8Array): Uint8Array | number {
     // BPF_F_LOCK needs a bpf_spin_lock in the value, which no definition can declare yet
     if (flags !== 0n) return -EINVAL
     this.placeKey(key)

@@ -23,6 +23,10 @@ export interface MapDefinition {
   /** `map_extra`; 0 where missing. */
   readonly extra?: bigint
   readonly numaNode?: number
+  /** Maps of maps: the map that entries must be like, or why its descriptor names none (-errno). */
+  readonly inner?: BpfMap | number
+  /** Whether BPF_MAP_CREATE named BTF types of key and value; some types do not go without. */
+  readonly hasTypes?: boolean
 }
 
 /** What maps need of the kernel that they live in. */
@@ -33,6 +37,8 @@ export interface MapHost {
   readonly cpuCount: number
   /** 32 random bits, unsigned. */
   random(): number
+  /** Whether there is a network device with this index; without it there is the loopback, 1. */
+  deviceExists?(index: number): boolean
 }
 
 export interface BpfMap extends Disposable {
@@ -60,8 +66,11 @@ export interface BpfMap extends Disposable {
    */
   forEach(cpu: number, visit: (key: number, value: number) => boolean): number
 
-  /** A copy of the value, or -errno. `key` has exactly `keySize` bytes here and below. */
-  read(key: Uint8Array, flags: bigint): Uint8Array | number
+  /**
+   * A copy of the value, or -errno. `key` has exactly `keySize` bytes here and below. `given` is what the caller's
+   * buffer held before, which a bloom filter is asked for.
+   */
+  read(key: Uint8Array, flags: bigint, given?: Uint8Array): Uint8Array | number
   /** 0 or -errno. `value` has exactly `userValueSize` bytes. */
   write(key: Uint8Array, value: Uint8Array, flags: bigint): number
   remove(key: Uint8Array): number

@@ -1,5 +1,6 @@
 /**
- * BPF_MAP_TYPE_PROG_ARRAY and BPF_MAP_TYPE_PERF_EVENT_ARRAY: arrays of kernel objects.
+ * BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY and BPF_MAP_TYPE_CGROUP_ARRAY: arrays of kernel objects.
+ * (`array-of-maps.ts` is the one whose entries programs see.)
  *
  * User space writes descriptors; the kernel turns each into the object it names and stores that with
  * `setEntry`, which takes over one reference. The reference is given back through `onRelease` when the entry
@@ -7,7 +8,7 @@
  */
 import { BPF_ANY, E2BIG, EBADF, EINVAL, ENOENT, ENOTSUPP } from '../abi/index.ts'
 import { indexKey, nextIndex } from './array.ts'
-import type { MapDefinition, MapHost } from './map.ts'
+import type { BpfMap, MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
 
 /** How a reference array meets the kernel's descriptors; set by the kernel right after creation. */
@@ -16,6 +17,8 @@ export interface DescriptorTable<Entry extends object> {
   resolve(fd: number): Entry | number
   /** What user space reads back, such as the program's id; undefined where the type cannot be read. */
   idOf?(entry: Entry): number
+  /** Maps of maps: the map that the entry is. */
+  mapOf?(entry: Entry): BpfMap
   /** Gives the reference back. */
   release(entry: Entry): void
 }
@@ -27,14 +30,14 @@ export class ReferenceArray<Entry extends object = object> extends MapBase {
   /** Lets `write` and `read` take and give descriptors; without it they answer -EBADF and -ENOTSUPP. */
   descriptors: DescriptorTable<Entry> | undefined
   readonly #entries = new Map<number, Entry>()
-  /** u32 for each index, 1 where there is an entry: what compiled code looks at. */
-  readonly #present: number
+  /** u32 for each index, what `wordOf` says where there is an entry, else 0: what compiled code looks at. */
+  protected readonly present: number
 
   constructor(host: MapHost, definition: MapDefinition) {
     super(host, definition, false)
-    this.#present = this.own(definition.maxEntries * 4)
+    this.present = this.own(definition.maxEntries * 4)
     this.memoryBytes = this.ownedBytes
-    this.writeHeader({ cpuCount: 1, elementSize: 4, data: this.#present, mask: 0, seed: 0 })
+    this.writeHeader({ cpuCount: 1, elementSize: 4, data: this.present, mask: 0, seed: 0 })
   }
 
   /** The object at `index`; undefined where there is none or the index is out of range. */
@@ -50,7 +53,7 @@ export class ReferenceArray<Entry extends object = object> extends MapBase {
     if (entry === undefined && old === undefined) return -ENOENT
     if (entry === undefined) this.#entries.delete(index)
     else this.#entries.set(index, entry)
-    this.host.arena.words[(this.#present >>> 2) + index] = entry === undefined ? 0 : 1
+    this.host.arena.words[(this.present >>> 2) + index] = entry === undefined ? 0 : this.wordOf(entry)
     if (old !== undefined) this.#release(old)
     return 0
   }
@@ -107,7 +110,22 @@ export class ReferenceArray<Entry extends object = object> extends MapBase {
     const index = view.getUint32(key, true)
     if (index >= this.definition.maxEntries) return -E2BIG
     const entry = this.descriptors?.resolve(view.getUint32(value, true)) ?? -EBADF
-    return typeof entry === 'number' ? entry : this.setEntry(index, entry, flags)
+    if (typeof entry === 'number') return entry
+    if (!this.admits(entry)) {
+      this.descriptors?.release(entry)
+      return -EINVAL
+    }
+    return this.setEntry(index, entry, flags)
+  }
+
+  /** Not 0. */
+  protected wordOf(_entry: Entry): number {
+    return 1
+  }
+
+  /** Whether an object that a descriptor names may become an entry. */
+  protected admits(_entry: Entry): boolean {
+    return true
   }
 
   #release(entry: Entry): void {

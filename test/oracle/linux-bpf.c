@@ -24,7 +24,7 @@
 #define MOST_BYTES (64ull << 20)
 
 static int maps[SLOTS], programs[SLOTS];
-static unsigned int key_sizes[SLOTS], value_sizes[SLOTS];
+static unsigned int key_sizes[SLOTS], value_sizes[SLOTS], map_ids[SLOTS];
 static unsigned char key[BYTES], value[BYTES], out[BYTES];
 static char line[2 * BYTES + 4096], log_text[1 << 16];
 
@@ -70,15 +70,28 @@ static int is_affordable(unsigned long long key_size, unsigned long long value_s
 	return max_entries * (key_size + (value_size + 8) * possible_cpus() + 128) <= MOST_BYTES;
 }
 
+static unsigned int map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	union bpf_attr attr = {};
+
+	attr.info.bpf_fd = fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (unsigned long)&info;
+	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0 ? 0 : info.id;
+}
+
+/* create SLOT TYPE KEY VALUE ENTRIES FLAGS EXTRA NODE [INNER SLOT] */
 static void create(char *rest)
 {
 	union bpf_attr attr = {};
 	unsigned int slot, type, key_size, value_size, max_entries, flags, node;
 	unsigned long long extra;
+	int inner = -1;
 	long fd;
 
-	sscanf(rest, "%u %u %u %u %u %u %llu %u", &slot, &type, &key_size, &value_size, &max_entries,
-	       &flags, &extra, &node);
+	sscanf(rest, "%u %u %u %u %u %u %llu %u %d", &slot, &type, &key_size, &value_size, &max_entries,
+	       &flags, &extra, &node, &inner);
 	if (!is_affordable(key_size, value_size, max_entries)) {
 		printf("unaffordable\n");
 		return;
@@ -90,6 +103,8 @@ static void create(char *rest)
 	attr.map_flags = flags;
 	attr.map_extra = extra;
 	attr.numa_node = node;
+	if (inner >= 0)
+		attr.inner_map_fd = maps[inner];
 	fd = bpf(BPF_MAP_CREATE, &attr);
 	if (maps[slot] > 0)
 		close(maps[slot]);
@@ -97,9 +112,111 @@ static void create(char *rest)
 	key_sizes[slot] = key_size;
 	value_sizes[slot] = value_size;
 	if (type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	    type == BPF_MAP_TYPE_LRU_PERCPU_HASH)
+	    type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE)
 		value_sizes[slot] = (value_size + 7) / 8 * 8 * possible_cpus();
+	map_ids[slot] = fd > 0 ? map_id(fd) : 0;
 	printf("%ld\n", fd > 0 ? 0 : fd);
+}
+
+/* contains SLOT VALUE: what a lookup that is given a value answers */
+static void contains(char *rest)
+{
+	union bpf_attr attr = {};
+	unsigned int slot;
+	int at = 0;
+
+	sscanf(rest, "%u %n", &slot, &at);
+	from_hex(rest + at, value);
+	attr.map_fd = maps[slot];
+	attr.value = (unsigned long)value;
+	printf("%ld\n", bpf(BPF_MAP_LOOKUP_ELEM, &attr));
+}
+
+/* insert SLOT KEY INNER FLAGS: an entry of a map of maps; a slot without a map is a bad descriptor */
+static void insert(char *rest)
+{
+	union bpf_attr attr = {};
+	unsigned int slot, inner, at = 0;
+	unsigned long long flags;
+	char text[512];
+
+	sscanf(rest, "%u %511s %u %llu", &slot, text, &inner, &flags);
+	from_hex(text, key);
+	at = maps[inner] > 0 ? maps[inner] : 9999;
+	attr.map_fd = maps[slot];
+	attr.key = (unsigned long)key;
+	attr.value = (unsigned long)&at;
+	attr.flags = flags;
+	printf("%ld\n", bpf(BPF_MAP_UPDATE_ELEM, &attr));
+}
+
+/* which SLOT KEY: the slot of the map that is the entry */
+static void which(char *rest)
+{
+	union bpf_attr attr = {};
+	unsigned int slot, id = 0;
+	char text[512];
+	long result;
+
+	sscanf(rest, "%u %511s", &slot, text);
+	from_hex(text, key);
+	attr.map_fd = maps[slot];
+	attr.key = (unsigned long)key;
+	attr.value = (unsigned long)&id;
+	result = bpf(BPF_MAP_LOOKUP_ELEM, &attr);
+	for (int i = 0; result == 0 && i < SLOTS; i++)
+		if (maps[i] > 0 && map_ids[i] == id)
+			result = i;
+	printf("%ld\n", result);
+}
+
+/* batch COMMAND SLOT TOKEN COUNT KEYS VALUES ELEM_FLAGS FLAGS: result, count, token, keys, values */
+static void batch(char *rest)
+{
+	static unsigned char keys[BYTES], values[BYTES];
+	unsigned char in[1024] = {}, token[1024] = {};
+	union bpf_attr attr = {};
+	char *words[8] = {};
+	int slot, has_data;
+	long result;
+
+	words[0] = strtok(rest, " \n");
+	for (int i = 1; i < 8; i++)
+		words[i] = strtok(NULL, " \n");
+	slot = atoi(words[1]);
+	memset(keys, 0, sizeof(keys));
+	memset(values, 0, sizeof(values));
+	attr.batch.map_fd = maps[slot];
+	attr.batch.in_batch = from_hex(words[2], in) < 0 ? 0 : (unsigned long)in;
+	attr.batch.out_batch = words[0][0] == 'u' || words[0][0] == 'd' ? 0 : (unsigned long)token;
+	attr.batch.count = atoi(words[3]);
+	from_hex(words[4], keys);
+	from_hex(words[5], values);
+	attr.batch.keys = (unsigned long)keys;
+	attr.batch.values = words[0][0] == 'd' ? 0 : (unsigned long)values;
+	attr.batch.elem_flags = strtoull(words[6], NULL, 10);
+	attr.batch.flags = strtoull(words[7], NULL, 10);
+	result = bpf(!strcmp(words[0], "lookup") ? BPF_MAP_LOOKUP_BATCH :
+		     !strcmp(words[0], "take") ? BPF_MAP_LOOKUP_AND_DELETE_BATCH :
+		     !strcmp(words[0], "update") ? BPF_MAP_UPDATE_BATCH : BPF_MAP_DELETE_BATCH, &attr);
+	printf("%ld %u", result, attr.batch.count);
+	has_data = words[0][0] == 'l' || words[0][0] == 't';
+	if (!has_data) {
+		printf("\n");
+		return;
+	}
+	printf(" ");
+	for (unsigned int i = 0; i < (key_sizes[slot] > 4 ? key_sizes[slot] : 4); i++)
+		printf("%02x", token[i]);
+	printf(" ");
+	if (result < 0 && result != -ENOENT) {
+		printf("\n");
+		return;
+	}
+	for (unsigned int i = 0; i < attr.batch.count * key_sizes[slot]; i++)
+		printf("%02x", keys[i]);
+	printf(" ");
+	print_hex(values, attr.batch.count * value_sizes[slot]);
 }
 
 static void element(int cmd, char *rest)
@@ -254,6 +371,14 @@ int main(void)
 			element(BPF_MAP_LOOKUP_AND_DELETE_ELEM, rest);
 		else if (!strcmp(line, "freeze"))
 			freeze(rest);
+		else if (!strcmp(line, "contains"))
+			contains(rest);
+		else if (!strcmp(line, "insert"))
+			insert(rest);
+		else if (!strcmp(line, "which"))
+			which(rest);
+		else if (!strcmp(line, "batch"))
+			batch(rest);
 		else if (!strcmp(line, "load"))
 			load(rest);
 		else if (!strcmp(line, "run"))

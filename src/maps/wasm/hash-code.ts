@@ -43,7 +43,8 @@ import type { HashBase } from '../hash-base.ts'
 import { hashElement, KEY_OFFSET, mapHeader } from '../layout.ts'
 import { LruHashMap } from '../lru-hash.ts'
 import { copyCode, differCode, fillCode, isShort } from './bytes-code.ts'
-import { hashCode } from './jhash-code.ts'
+import { hasShortHash } from '../short-hash.ts'
+import { hashCode, type HashLocals, shortHashCode } from './jhash-code.ts'
 
 const NEXT = hashElement.offsets.next
 const HASH = hashElement.offsets.hash
@@ -119,7 +120,7 @@ export class HashCode {
     const element = lookup.local('i32')
     const { locals, find } = this.#finder(lookup, key, element)
     lookup.body([
-      hashCode(key.get, this.#fields.keySize, this.#fields.seed, locals),
+      this.#hash(key.get, locals),
       find,
       when(i32.eqz(element.get), ret(i32.const(0))),
       ...(this.#isLru ? [store32.full(element.get, i32.const(1), REFERENCED)] : []),
@@ -129,7 +130,7 @@ export class HashCode {
   }
 
   #defineUpdate(): Own<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'> {
-    const { maxEntries, keySize, valueSize, valueStride, cpuCount, seed } = this.#fields
+    const { maxEntries, keySize, valueSize, valueStride, cpuCount } = this.#fields
     const isPerCpu = this.#isPerCpu
     const update = this.#builder.function(`${this.#name} update`, ['i32', 'i32', 'i32', 'i32'], 'i32')
     const [key, value, mode, cpu] = update.parameters
@@ -143,7 +144,7 @@ export class HashCode {
     const bucket = this.#bucketOf(locals.c.get)
     update.body([
       when(i32.gt_u(mode.get, i32.const(BPF_EXIST)), fail(EINVAL)),
-      hashCode(key.get, keySize, seed, locals),
+      this.#hash(key.get, locals),
       find,
       when(
         old.get,
@@ -179,7 +180,7 @@ export class HashCode {
     const element = remove.local('i32')
     const { locals, find } = this.#finder(remove, key, element)
     remove.body([
-      hashCode(key.get, this.#fields.keySize, this.#fields.seed, locals),
+      this.#hash(key.get, locals),
       find,
       when(i32.eqz(element.get), ret(i32.const(-ENOENT))),
       this.#unlink(remove, element, locals.c.get),
@@ -317,6 +318,13 @@ export class HashCode {
       rest === 0 ? i32.const(0) : differCode(a.get, b.get, rest),
     ] as unknown as Code<'i32'>)
     return differs
+  }
+
+  /** Leaves the hash in `locals.c`. */
+  #hash(key: Code<'i32'>, locals: HashLocals): Code {
+    const { keySize, flags, seed } = this.#fields
+    const code = hasShortHash(keySize, flags) ? shortHashCode : hashCode
+    return code(key, keySize, seed, locals)
   }
 
   #bucketOf(hash: Code<'i32'>): Code<'i32'> {

@@ -1,4 +1,4 @@
-/** `jhash` in WebAssembly, for keys of a known length: the same numbers as `jhash.ts`. */
+/** The hashes of keys in WebAssembly, for keys of a known length: the same numbers as `jhash.ts` and `short-hash.ts`. */
 import {
   block,
   br,
@@ -12,6 +12,7 @@ import {
   loop,
   seq,
 } from '../../wasm/index.ts'
+import { SHORT_HASH_FIRST, SHORT_HASH_SECOND } from '../short-hash.ts'
 
 const GOLDEN = 0xdeadbeef
 /** Rounds of 12 bytes that are written out; more become a loop. */
@@ -27,6 +28,14 @@ export interface HashLocals {
 }
 
 const { add, sub, xor, rotl } = i32
+
+/** `shortHash`, left in `c`. */
+export function shortHashCode(key: Code<'i32'>, length: number, seed: number, { c }: HashLocals): Code {
+  const fold = (bits: number) => c.set(xor(c.get, i32.shr_u(c.get, i32.const(bits))))
+  const first = i32.mul(xor(load32.full(key), i32.const(seed)), i32.const(SHORT_HASH_FIRST))
+  const second = i32.mul(xor(c.get, load32.full(key, 4)), i32.const(SHORT_HASH_SECOND))
+  return seq(c.set(first), fold(15), ...(length === 8 ? [c.set(second), fold(13)] : []))
+}
 
 /** Leaves the hash of `length` bytes at `key` in `c`. */
 export function hashCode(key: Code<'i32'>, length: number, seed: number, locals: HashLocals): Code {

@@ -1,0 +1,119 @@
+/**
+ * BPF_MAP_TYPE_DEVMAP and BPF_MAP_TYPE_CPUMAP: where bpf_redirect_map may send a packet, by index.
+ *
+ * There is no network behind them: what a test run needs is that entries are checked, stored and found. A
+ * device is known by its index, of which only the loopback's (1) exists unless the host knows more; an entry with a
+ * program of its own is -EINVAL.
+ *
+ * Source: the behaviour of kernel/bpf/devmap.c and cpumap.c of Linux.
+ */
+import { BPF_EXIST, BPF_NOEXIST, E2BIG, EEXIST, EINVAL, ENODEV, ENOENT, EOVERFLOW } from '../abi/index.ts'
+import { indexKey, nextIndex } from './array.ts'
+import type { MapDefinition, MapHost } from './map.ts'
+import { MapBase } from './map-base.ts'
+
+const LOOPBACK = 1
+const LONGEST_QUEUE = 16_384
+
+/** 1: the value at offset `value` may be stored; 0: it stands for none; or -errno. */
+export type TargetCheck = (host: MapHost, value: number, valueSize: number, index: number) => number
+
+/** A struct bpf_devmap_val: u32 device, s32 program descriptor where the value has 8 bytes. */
+export const checkDevice: TargetCheck = (host, value, valueSize) => {
+  const view = host.arena.view
+  const device = view.getUint32(value, true)
+  if (valueSize > 4 && view.getInt32(value + 4, true) > 0) return -EINVAL
+  if (device === 0) return 0
+  return (host.deviceExists?.(device) ?? device === LOOPBACK) ? 1 : -EINVAL
+}
+
+/** A struct bpf_cpumap_val: u32 length of the queue, s32 program descriptor where the value has 8 bytes. */
+export const checkCpu: TargetCheck = (host, value, valueSize, index) => {
+  const view = host.arena.view
+  const length = view.getUint32(value, true)
+  if (length > LONGEST_QUEUE) return -EOVERFLOW
+  if (index >= host.cpuCount) return -ENODEV
+  if (length === 0) return 0
+  return valueSize > 4 && view.getInt32(value + 4, true) > 0 ? -EINVAL : 1
+}
+
+export class RedirectArray extends MapBase {
+  readonly memoryBytes: number
+  readonly #check: TargetCheck
+  readonly #values: number
+  readonly #present: Uint8Array
+
+  constructor(host: MapHost, definition: MapDefinition, check: TargetCheck) {
+    super(host, definition, false)
+    this.#check = check
+    this.#values = this.own(this.valueStride * definition.maxEntries)
+    this.#present = new Uint8Array(definition.maxEntries)
+    this.memoryBytes = this.ownedBytes
+    this.writeHeader({ cpuCount: 1, elementSize: this.valueStride, data: this.#values, mask: 0, seed: 0 })
+  }
+
+  lookup(key: number, _cpu: number): number {
+    const index = this.host.arena.view.getUint32(key, true)
+    return this.has(index) ? this.#values + index * this.valueStride : 0
+  }
+
+  /** Whether a packet can be sent to `index`. */
+  has(index: number): boolean {
+    return index < this.definition.maxEntries && this.#present[index] === 1
+  }
+
+  update(key: number, value: number, flags: bigint, _cpu: number): number {
+    const { arena } = this.host
+    const { maxEntries, valueSize } = this.definition
+    const index = arena.view.getUint32(key, true)
+    if (flags > BigInt(BPF_EXIST)) return -EINVAL
+    if (index >= maxEntries) return -E2BIG
+    if (flags === BigInt(BPF_NOEXIST)) return -EEXIST
+    const verdict = this.#check(this.host, value, valueSize, index)
+    if (verdict < 0) return verdict
+    if (verdict === 0) {
+      this.#remove(index)
+      return 0
+    }
+    const at = this.#values + index * this.valueStride
+    arena.copy(at, value, valueSize)
+    // what user space reads in the place of the program's descriptor is its id
+    if (valueSize > 4) arena.view.setUint32(at + 4, 0, true)
+    arena.setAccess(at, valueSize, 'read')
+    this.#present[index] = 1
+    return 0
+  }
+
+  /** 0 whether or not there was an entry. */
+  delete(key: number): number {
+    const index = this.host.arena.view.getUint32(key, true)
+    if (index >= this.definition.maxEntries) return -EINVAL
+    this.#remove(index)
+    return 0
+  }
+
+  forEach(_cpu: number, _visit: (key: number, value: number) => boolean): number {
+    return -EINVAL
+  }
+
+  nextKey(key: Uint8Array | undefined): Uint8Array | number {
+    const next = nextIndex(key, this.definition.maxEntries)
+    return next < 0 ? -ENOENT : indexKey(next)
+  }
+
+  protected peek(key: number): number {
+    return this.lookup(key, 0)
+  }
+
+  protected updateFromUser(key: number, value: number, flags: bigint): number {
+    return this.update(key, value, flags, 0)
+  }
+
+  #remove(index: number): void {
+    this.#present[index] = 0
+    this.host.grace.defer(() => {
+      if (this.#present[index] === 1) return
+      this.host.arena.setAccess(this.#values + index * this.valueStride, this.definition.valueSize, 'none')
+    })
+  }
+}
