@@ -7,6 +7,8 @@ export interface CompiledProgram {
   readonly exports: {
     /** Runs from the first slot with r1 and r2 from the run's block; the low half of r0, which is stored there whole. */
     readonly run: (frame: number) => number
+    /** Runs that many times, each with the arguments and the budget. */
+    readonly repeat: (frame: number, count: number, budget: number) => number
     /** Runs as the target of a tail call. */
     readonly tail: (frame: number) => void
     readonly callback?: (entry: number, frame: number) => void

@@ -15,6 +15,7 @@ import {
   i64,
   load32,
   type Local,
+  select,
   seq,
   when,
 } from '../wasm/index.ts'
@@ -147,32 +148,31 @@ export class MapCalls {
     const pointer = (offset: Code<'i32'>) =>
       i64.or(i64.extend_i32_u(offset), i64.const(this.#context.arenaBase))
     if (arrays.includes(fields.type)) {
-      const index = at.embedding.scope.address
-      const element = i32.add(i32.const(fields.data), i32.mul(index.get, i32.const(fields.elementSize)))
+      const index = at.embedding.scope.local('i32')
       const isPerCpu = fields.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
-      const value = isPerCpu
-        ? i32.add(element, i32.mul(this.#cpu(at), i32.const(fields.valueStride)))
-        : element
+      const first = isPerCpu
+        ? this.#context.perCpu(at.embedding, fields.data, fields.valueStride)
+        : i32.const(fields.data)
+      const value = i32.add(first, i32.mul(index.get, i32.const(fields.elementSize)))
       const isIn = i32.lt_u(index.get, i32.const(fields.maxEntries))
+      at.resultIsZero = key.isBad === undefined ? i32.eqz(isIn) : undefined
       return guarded(
         key.before,
         key.isBad,
         general,
-        seq(
-          index.set(load32.full(key.address)),
-          at.set(0, choose('i64', isIn, pointer(value), i64.const(0n))),
-        ),
+        seq(index.set(load32.full(key.address)), at.set(0, select(isIn, pointer(value), i64.const(0n)))),
       )
     }
     if (code === undefined) return undefined
     const found: Local<'i32'> = at.embedding.scope.local('i32')
+    at.resultIsZero = key.isBad === undefined ? i32.eqz(found.get) : undefined
     return guarded(
       key.before,
       key.isBad,
       general,
       seq(
         found.set(code.lookup.call(key.address, this.#cpu(at))),
-        at.set(0, choose('i64', found.get, pointer(found.get), i64.const(0n))),
+        at.set(0, select(found.get, pointer(found.get), i64.const(0n))),
       ),
     )
   }

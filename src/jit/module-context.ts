@@ -7,6 +7,7 @@
 import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
   br,
+  brIf,
   brTable,
   block,
   type Code,
@@ -87,6 +88,7 @@ export class ModuleContext {
   /** The bytes of the module. */
   encode(): Uint8Array<ArrayBuffer> {
     this.#exportEntry()
+    this.#exportRepeat()
     this.#exportTail()
     this.#exportCallback()
     for (let entry = this.#due.shift(); entry !== undefined; entry = this.#due.shift()) this.#translate(entry)
@@ -164,6 +166,18 @@ export class ModuleContext {
     return this.#check.call(register, offset, sizeBytes, required)
   }
 
+  /** An arena offset that depends on the CPU only, worked out once in a function. */
+  perCpu({ scope, frames }: Embedding, first: number, stride: number): Code<'i32'> {
+    const frame = frames.get(0) as Code<'i32'>
+    const known = scope.bases.get(first)
+    if (known !== undefined) return known.get
+    const base = scope.local('i32')
+    const cpu = load32.full(this.runOf(frame), runBlock.cpu)
+    scope.prologue.push(base.set(i32.add(i32.const(first), i32.mul(cpu, i32.const(stride)))))
+    scope.bases.set(first, base)
+    return base.get
+  }
+
   callFunction(entry: number, args: readonly Code<'i64'>[], frame: Code<'i32'>): Code<'i64'> {
     return this.#function(entry).call(...args, frame)
   }
@@ -193,6 +207,8 @@ export class ModuleContext {
       fuel: this.isChecked ? into.local('i32') : undefined,
       frames: 0,
       inlined: 0,
+      prologue: [],
+      bases: new Map(),
       address: into.local('i32'),
       old: into.local('i64'),
     }
@@ -205,10 +221,10 @@ export class ModuleContext {
       leave: (value) => seq(...this.saveFuel(embedding), ret(value)),
       inside: [entry],
     }
-    const translator = new SubprogramTranslator(this, subprogram, embedding, registers)
+    const body = new SubprogramTranslator(this, subprogram, embedding, registers).translate()
     const setup =
       scope.fuel === undefined ? [] : [...this.restoreFuel(embedding), this.spend(scope.fuel, 1, entry)]
-    into.body(seq(...setup, translator.translate(), unreachable()) as Code<never> as Code<'i64'>)
+    into.body(seq(...setup, ...scope.prologue, body, unreachable()) as Code<never> as Code<'i64'>)
   }
 
   /** `run(frame) -> low half of r0`: from the first slot with r1 and r2 from the block. */
@@ -223,6 +239,43 @@ export class ModuleContext {
       i32.wrap_i64(result.get),
     ] as unknown as Code<'i32'>)
     this.builder.export('run', run)
+  }
+
+  /** `repeat(frame, count, budget) -> low half of the last r0`. */
+  #exportRepeat(): void {
+    const repeat = this.builder.function('repeat', ['i32', 'i32', 'i32'], 'i32')
+    const [frame, count, budget] = repeat.parameters
+    const result = repeat.local('i64')
+    const run = repeat.local('i32')
+    const args = registersIn((this.subprograms.get(0) as Subprogram).parameters)
+    const given = args.map(() => repeat.local('i64'))
+    const again = label('again')
+    const slotOf = (register: number) => runBlock.arguments + 8 * (register - 1)
+    repeat.body([
+      run.set(this.runOf(frame.get)),
+      // Helpers pass their arguments through the block.
+      ...args.flatMap((register, n) =>
+        register > 2 ? [] : [(given[n] as Local<'i64'>).set(load64.full(run.get, slotOf(register)))],
+      ),
+      loop(
+        again,
+        seq(
+          store32.full(run.get, i32.const(0), runBlock.tailCalls),
+          store32.full(run.get, budget.get, runBlock.fuel),
+          result.set(
+            this.callFunction(
+              0,
+              given.map(({ get }) => get),
+              frame.get,
+            ),
+          ),
+          brIf(again, count.tee(i32.sub(count.get, i32.const(1)))),
+        ),
+      ),
+      store64.full(run.get, result.get, runBlock.result),
+      i32.wrap_i64(result.get),
+    ] as unknown as Code<'i32'>)
+    this.builder.export('repeat', repeat)
   }
 
   /** `tail(frame)`: as another program's tail call goes on, with its r1 and nothing else. */
@@ -271,7 +324,9 @@ export class ModuleContext {
     const { parameters } = this.subprograms.get(entry) as Subprogram
     const args = registersIn(parameters).map((register) =>
       // A program starts with r1 and r2.
-      load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1)),
+      entry === 0 && register > 2
+        ? i64.const(0n)
+        : load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1)),
     )
     return this.callFunction(entry, args, frame)
   }

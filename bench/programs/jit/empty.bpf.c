@@ -1,0 +1,6 @@
+#include "bench.h"
+
+PROGRAM
+{
+	return 2;
+}
