@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 export type { AbortSignalLike } from './abort.ts'
 export { attachKprobe, type KprobeAttachment, type KprobeTarget } from './attach-kprobe.ts'
 export {

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 export { ArrayMap } from './array.ts'
 export { ArrayOfMaps } from './array-of-maps.ts'
 export * from './batch.ts'

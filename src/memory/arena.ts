@@ -48,8 +48,14 @@ export const SHADOW_POINTER = 8
 const WRITABLE = SHADOW_WRITABLE
 const COUNT = 0x0f
 
+/** The part of a `WebAssembly.Memory` that reading it takes; named here so that no consumer needs the DOM's types. */
+export interface ArenaMemory {
+  readonly buffer: ArrayBuffer
+  grow(pages: number): number
+}
+
 export class Arena {
-  readonly memory: WebAssembly.Memory
+  readonly memory: ArenaMemory
   readonly #maximumBytes: number
   readonly #blocks: BlockAllocator
   #bytes: Uint8Array

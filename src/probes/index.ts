@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 export { ProbeManager } from './manager.ts'
 export type * from './probe.ts'
 export * from './target.ts'

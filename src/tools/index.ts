@@ -1,2 +1,3 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 export { syscallNames } from './syscall-names.ts'
 export * from './syscount.ts'
