@@ -64,6 +64,21 @@ function parsed(bytes: Uint8Array): Btf | undefined {
   return btf instanceof BtfError ? undefined : btf
 }
 
+/**
+ * The recorder names an inner map by a file descriptor that the loader may have closed and used again: then the map it
+ * names is not the template, which was declared like an ordinary map of the object.
+ */
+function innerIndex(maps: RecordedLoad['maps'], index: number): number {
+  const outer = maps[index]
+  if (outer === undefined || outer.inner < 0) return -1
+  const recorded = maps[outer.inner]
+  const isTemplate =
+    recorded === undefined || !recorded.name.includes('.') || recorded.name.startsWith(`${outer.name}.`)
+  if (isTemplate) return outer.inner
+  const declared = maps.findIndex((m, i) => i !== index && m.btf !== null && !m.name.includes('.'))
+  return declared >= 0 ? declared : outer.inner
+}
+
 /** Recorded programs, made into inputs when asked for. */
 export class Corpus {
   readonly #folder: string
@@ -127,7 +142,7 @@ export class Corpus {
       const known = maps[index]
       const m = load.maps[index]
       if (known !== undefined || m === undefined) return known
-      const inner = m.inner >= 0 ? mapAt(m.inner) : undefined
+      const inner = mapAt(innerIndex(load.maps, index))
       const btf = this.#btf(m.btf)
       const map: MapSpec = {
         type: m.type,

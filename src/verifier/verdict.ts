@@ -62,6 +62,8 @@ export interface Acceptance {
   readonly subprograms: readonly Subprogram[]
   /** Is every memory access proved to be allowed, and every run to end? If not, each run must check. */
   readonly proved: boolean
+  /** Slots whose loads and stores go through the context; absent: not found out. */
+  readonly contextAccesses?: ReadonlySet<number>
   readonly log: string
 }
 

@@ -33,9 +33,11 @@ function fromBits64(r: Register): void {
 
 /** Where the unsigned range and the known bits have exactly one value in common: that value. */
 function onlyCommonValue(r: Register): bigint | undefined {
+  const { mask, umin, umax } = r
   // Most masks are all ones from some bit down: then the range is already as good as the bits.
-  if (r.mask === 0n || (r.mask & (r.mask + 1n)) === 0n) return undefined
-  if (r.umin > r.umax) return undefined
+  if (mask === 0n || mask === U64_MAX || (mask & (mask + 1n)) === 0n) return undefined
+  // All that the bits allow is in the range.
+  if ((umin <= r.value && umax >= (r.value | mask)) || umin > umax) return undefined
   const next = tnumStep(r, r.umin)
   const startsInside = (r.umin & ~r.mask) === r.value
   const top = r.value | r.mask
@@ -58,7 +60,26 @@ export function updateBounds(r: Register): void {
   fromBits64(r)
 }
 
+const isUnbounded64 = (r: Register): boolean =>
+  r.umin === 0n && r.umax === U64_MAX && r.smin === S64_MIN && r.smax === S64_MAX
+
+const isUnbounded32 = (r: Register): boolean =>
+  r.u32min === 0 && r.u32max === U32_MAX && r.s32min === S32_MIN && r.s32max === S32_MAX
+
 function deduce32(r: Register): void {
+  if (!isUnbounded64(r)) deduceLow(r)
+  if ((r.u32min | 0) <= (r.u32max | 0)) {
+    r.s32min = Math.max(r.s32min, r.u32min | 0)
+    r.s32max = Math.min(r.s32max, r.u32max | 0)
+  }
+  if (r.s32min >>> 0 <= r.s32max >>> 0) {
+    r.u32min = Math.max(r.s32min >>> 0, r.u32min)
+    r.u32max = Math.min(r.s32max >>> 0, r.u32max)
+  }
+}
+
+/** What the 64-bit ranges say of the lower half. */
+function deduceLow(r: Register): void {
   const uminLow = low32(r.umin)
   const umaxLow = low32(r.umax)
   const sminLow = low32(r.smin)
@@ -95,14 +116,6 @@ function deduce32(r: Register): void {
     r.s32min = Math.max(r.s32min, sminLow)
     r.s32max = Math.min(r.s32max, smaxLow)
   }
-  if ((r.u32min | 0) <= (r.u32max | 0)) {
-    r.s32min = Math.max(r.s32min, r.u32min | 0)
-    r.s32max = Math.min(r.s32max, r.u32max | 0)
-  }
-  if (r.s32min >>> 0 <= r.s32max >>> 0) {
-    r.u32min = Math.max(r.s32min >>> 0, r.u32min)
-    r.u32max = Math.min(r.s32max >>> 0, r.u32max)
-  }
 }
 
 function deduce64(r: Register): void {
@@ -128,16 +141,20 @@ function deduce64(r: Register): void {
 }
 
 function deduceMixed(r: Register): void {
-  const low = BigInt(r.u32min)
-  const high = BigInt(r.u32max)
-  const umin = (r.umin & HIGH) | low
-  const umax = (r.umax & HIGH) | high
-  if (umin > r.umin) r.umin = umin
-  if (umax < r.umax) r.umax = umax
-  const smin = s64((u64(r.smin) & HIGH) | low)
-  const smax = s64((u64(r.smax) & HIGH) | high)
-  if (smin > r.smin) r.smin = smin
-  if (smax < r.smax) r.smax = smax
+  if (r.u32min !== 0) {
+    const low = BigInt(r.u32min)
+    const umin = (r.umin & HIGH) | low
+    if (umin > r.umin) r.umin = umin
+    const smin = s64((u64(r.smin) & HIGH) | low)
+    if (smin > r.smin) r.smin = smin
+  }
+  if (r.u32max !== U32_MAX) {
+    const high = BigInt(r.u32max)
+    const umax = (r.umax & HIGH) | high
+    if (umax < r.umax) r.umax = umax
+    const smax = s64((u64(r.smax) & HIGH) | high)
+    if (smax < r.smax) r.smax = smax
+  }
   if (r.s32min >= 0 && r.smin >= -0x8000_0000n && r.smax <= 0x7fff_ffffn) {
     r.smin = BigInt(r.s32min)
     r.smax = BigInt(r.s32max)
@@ -148,7 +165,11 @@ function deduceMixed(r: Register): void {
 }
 
 function boundBits(r: Register): void {
-  const wide = tnumIntersect(r, tnumRange(r.umin, r.umax))
+  const wide = r.umin === 0n && r.umax === U64_MAX ? r : tnumIntersect(r, tnumRange(r.umin, r.umax))
+  if (r.u32min === 0 && r.u32max === U32_MAX) {
+    r.setTnum(wide)
+    return
+  }
   const narrow = tnumIntersect(
     { value: wide.value & LOW, mask: wide.mask & LOW },
     tnumRange(BigInt(r.u32min), BigInt(r.u32max)),
@@ -158,24 +179,30 @@ function boundBits(r: Register): void {
   r.mask = ((wide.mask & HIGH) | narrow.mask) & ~value
 }
 
+/** Nothing is known of all 64 bits, or of the lower half while the upper is 0: there is nothing to learn. */
 const isFullyUnknown = (r: Register): boolean =>
-  r.mask === U64_MAX &&
-  r.smin === S64_MIN &&
-  r.smax === S64_MAX &&
-  r.umin === 0n &&
-  r.umax === U64_MAX &&
-  r.s32min === S32_MIN &&
-  r.s32max === S32_MAX &&
-  r.u32min === 0 &&
-  r.u32max === U32_MAX
+  isUnbounded32(r) &&
+  ((r.mask === U64_MAX && isUnbounded64(r)) ||
+    (r.mask === LOW && r.value === 0n && r.umin === 0n && r.umax === LOW && r.smin === 0n && r.smax === LOW))
 
 export function syncBounds(r: Register): void {
   if (isFullyUnknown(r)) return
   updateBounds(r)
   for (let round = 0; round < 3; round++) {
+    const { umin, umax, smin, smax, u32min, u32max, s32min, s32max } = r
     deduce32(r)
     deduce64(r)
     deduceMixed(r)
+    const isSettled =
+      u32min === r.u32min &&
+      u32max === r.u32max &&
+      s32min === r.s32min &&
+      s32max === r.s32max &&
+      umin === r.umin &&
+      umax === r.umax &&
+      smin === r.smin &&
+      smax === r.smax
+    if (isSettled) break
   }
   boundBits(r)
   updateBounds(r)
@@ -197,6 +224,15 @@ export function boundsAreSane(r: Register): boolean {
 
 /** A 32-bit operation was done: the upper half is zero, the 64-bit ranges follow the 32-bit ones. */
 export function zeroExtend32(r: Register): void {
+  if ((r.mask & LOW) === LOW && isUnbounded32(r)) {
+    r.value = 0n
+    r.mask = LOW
+    r.umin = 0n
+    r.umax = LOW
+    r.smin = 0n
+    r.smax = LOW
+    return
+  }
   r.value &= LOW
   r.mask &= LOW
   r.umin = BigInt(r.u32min)

@@ -149,7 +149,7 @@ export function tnumStep(t: Tnum, z: bigint): bigint {
   if (z < t.value) return t.value
   const distance = z - t.value
   const fixed = distance & ~t.mask & U64
-  const carry = fixed === 0n ? 0n : (1n << BigInt(fixed.toString(2).length)) - 1n
+  const carry = fixed === 0n ? 0n : (1n << BigInt(bitLength(fixed))) - 1n
   const filled = (distance | carry | ~t.mask) & U64
   return t.value | ((filled + 1n) & t.mask)
 }

@@ -23,7 +23,7 @@ const ARGUMENT_MASK = 0x3e
 class Wanted {
   frame: number
   readonly registers: number[] = [0, 0, 0, 0, 0, 0, 0, 0]
-  readonly slots: Set<number>[] = Array.from({ length: 8 }, () => new Set<number>())
+  readonly #slots: (Set<number> | undefined)[] = []
 
   constructor(frame: number) {
     this.frame = frame
@@ -31,9 +31,22 @@ class Wanted {
 
   get isEmpty(): boolean {
     for (let f = 0; f <= this.frame; f++) {
-      if (this.registers[f] !== 0 || (this.slots[f] as Set<number>).size > 0) return false
+      if (this.registers[f] !== 0 || this.countSlots(f) > 0) return false
     }
     return true
+  }
+
+  slots(frame: number): Set<number> {
+    let slots = this.#slots[frame]
+    if (slots === undefined) {
+      slots = new Set()
+      this.#slots[frame] = slots
+    }
+    return slots
+  }
+
+  countSlots(frame: number): number {
+    return this.#slots[frame]?.size ?? 0
   }
 
   has(register: number): boolean {
@@ -59,11 +72,11 @@ function syncLinked(wanted: Wanted, entry: HistoryEntry | undefined): void {
   const isWanted = (place: LinkedPlace): boolean =>
     place.isRegister
       ? ((wanted.registers[place.frame] as number) & (1 << place.place)) !== 0
-      : wanted.slots[place.frame]!.has(place.place)
+      : wanted.slots(place.frame).has(place.place)
   if (!linked.some(isWanted)) return
   for (const place of linked) {
     if (place.isRegister) wanted.registers[place.frame]! |= 1 << place.place
-    else wanted.slots[place.frame]!.add(place.place)
+    else wanted.slots(place.frame).add(place.place)
   }
 }
 
@@ -109,14 +122,14 @@ function stepBackOver(
     case CLASS.LDX:
       if (!wanted.has(dst)) return WENT_ON
       wanted.remove(dst)
-      if (entry !== undefined && entry.stackSlot >= 0) wanted.slots[entry.stackFrame]!.add(entry.stackSlot)
+      if (entry !== undefined && entry.stackSlot >= 0) wanted.slots(entry.stackFrame).add(entry.stackSlot)
       return WENT_ON
     case CLASS.STX:
     case CLASS.ST: {
       // A scalar is no address: this was a difference of pointers.
       if (wanted.has(dst)) return GIVE_UP
       if (entry === undefined || entry.stackSlot < 0) return WENT_ON
-      const slots = wanted.slots[entry.stackFrame] as Set<number>
+      const slots = wanted.slots(entry.stackFrame)
       if (!slots.delete(entry.stackSlot)) return WENT_ON
       if (kind === CLASS.STX) wanted.add(src)
       return WENT_ON
@@ -137,7 +150,7 @@ function stepBackOver(
       return WENT_ON
     }
     if (mask & ~ARGUMENT_MASK) return broken(p, `static subprog unexpected regs ${mask.toString(16)}`)
-    if (wanted.slots[wanted.frame]!.size > 0) return broken(p, 'static subprog leftover stack slots')
+    if (wanted.countSlots(wanted.frame) > 0) return broken(p, 'static subprog leftover stack slots')
     wanted.registers[wanted.frame] = 0
     if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
     wanted.registers[wanted.frame - 1]! |= mask & ARGUMENT_MASK
@@ -146,7 +159,7 @@ function stepBackOver(
   }
   if (code === 0x80 && callsSyncCallback(p, insn) && index !== next - 1) {
     if (mask & ~ARGUMENT_MASK) return broken(p, `callback unexpected regs ${mask.toString(16)}`)
-    if (wanted.slots[wanted.frame]!.size > 0) return broken(p, 'callback leftover stack slots')
+    if (wanted.countSlots(wanted.frame) > 0) return broken(p, 'callback leftover stack slots')
     wanted.registers[wanted.frame] = 0
     if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
     wanted.frame--
@@ -237,7 +250,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
         state.frames.length === 1 &&
         frame.subprogram > 0 &&
         frame.callsite === -1 &&
-        wanted.slots[0]!.size === 0 &&
+        wanted.countSlots(0) === 0 &&
         (mask & ~ARGUMENT_MASK) === 0
       ) {
         for (let i = 1; i <= 5; i++) {
@@ -284,7 +297,8 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
           changed = true
         }
       }
-      const slots = wanted.slots[f] as Set<number>
+      if (wanted.countSlots(f) === 0) continue
+      const slots = wanted.slots(f)
       for (const i of [...slots]) {
         const slot = frame.stack[i]
         if (slot === undefined || !isScalarSpill(slot) || slot.register.precise) slots.delete(i)
@@ -320,8 +334,7 @@ export function inheritPrecision(p: Proof, old: State, state: State): boolean {
       if (register.kind === BASE.SCALAR && register.precise) wanted.registers[f]! |= 1 << i
     }
     frame.stack.forEach((slot, i) => {
-      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise)
-        wanted.slots[f]!.add(i)
+      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise) wanted.slots(f).add(i)
     })
   }
   return retrace(p, state, wanted)
@@ -359,6 +372,6 @@ export function note(p: Proof, change?: Partial<Omit<HistoryEntry, 'index' | 'pr
 /** The exact value spilled in a stack slot mattered. */
 export function markSlotPrecise(p: Proof, frame: number, slot: number): void {
   const wanted = new Wanted(p.state.currentIndex)
-  wanted.slots[frame]!.add(slot)
+  wanted.slots(frame).add(slot)
   retrace(p, p.state, wanted)
 }
