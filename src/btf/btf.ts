@@ -72,6 +72,19 @@ export class Btf {
     return readCString(this.#tables.strings, offset - before, limit) ?? ''
   }
 
+  /** Every string, base first: where it begins, and its text. */
+  *strings(): Iterable<{ readonly offset: number; readonly text: string }> {
+    if (this.base !== undefined) yield* this.base.strings()
+    const { strings } = this.#tables
+    const before = this.base?.stringBytes ?? 0
+    const decoder = new TextDecoder()
+    for (let at = 0; at < strings.length; ) {
+      const end = strings.indexOf(0, at)
+      yield { offset: before + at, text: decoder.decode(strings.subarray(at, end)) }
+      at = end + 1
+    }
+  }
+
   kindOf(id: BtfId): BtfKind {
     return ((this.#word(id, 1) >>> 24) & 0x1f) as BtfKind
   }
@@ -318,8 +331,9 @@ export class Btf {
       case BTF_KIND.VOLATILE:
       case BTF_KIND.CONST:
       case BTF_KIND.RESTRICT:
-      case BTF_KIND.TYPE_TAG:
         return { id, kind, name, type: third as BtfId }
+      case BTF_KIND.TYPE_TAG:
+        return { id, kind, name, type: third as BtfId, ...(flag ? { isAttribute: true } : {}) }
       case BTF_KIND.FUNC:
         return { id, kind, name, type: third as BtfId, linkage: count }
       case BTF_KIND.FUNC_PROTO: {
@@ -345,7 +359,14 @@ export class Btf {
       case BTF_KIND.FLOAT:
         return { id, kind, name, size: third }
       case BTF_KIND.DECL_TAG:
-        return { id, kind, name, type: third as BtfId, component: word(3) | 0 }
+        return {
+          id,
+          kind,
+          name,
+          type: third as BtfId,
+          component: word(3) | 0,
+          ...(flag ? { isAttribute: true } : {}),
+        }
       default: {
         const unreachable: never = kind
         throw new Error(`kind ${unreachable} passed the checks of readTables`)

@@ -7,6 +7,8 @@ export type BtfErrorCode =
   | 'bad-type'
   | 'bad-reference'
   | 'bad-ext'
+  /** Types that C cannot say: a struct that holds itself, nesting without end. */
+  | 'not-c'
 
 /** BTF is malformed: where, what was expected and what was found. A value, never thrown. */
 export class BtfError {

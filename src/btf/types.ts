@@ -65,6 +65,8 @@ export interface BtfForward extends Base<K['FWD']> {
 export interface BtfModifier
   extends Base<K['PTR'] | K['TYPEDEF'] | K['VOLATILE'] | K['CONST'] | K['RESTRICT'] | K['TYPE_TAG']> {
   readonly type: BtfId
+  /** TYPE_TAG only: the name is an attribute of C as it stands (`address_space(1)`). Absent: it is a tag. */
+  readonly isAttribute?: true
 }
 
 export interface BtfFunction extends Base<K['FUNC']> {
@@ -104,6 +106,8 @@ export interface BtfDeclTag extends Base<K['DECL_TAG']> {
   readonly type: BtfId
   /** Member or parameter that is tagged; -1 for the type itself. */
   readonly component: number
+  /** The name is an attribute of C as it stands. Absent: it is a tag. */
+  readonly isAttribute?: true
 }
 
 export type BtfType =

@@ -1,0 +1,1 @@
+export { dumpC } from './dump.ts'
