@@ -56,6 +56,7 @@ export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
 
 export const POLLIN = 1
+export const POLLOUT = 4
 export const POLLERR = 8
 export const POLLHUP = 16
 export const POLLNVAL = 32

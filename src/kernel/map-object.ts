@@ -10,8 +10,9 @@ import {
   EPERM,
   PAGE_SIZE,
   POLLIN,
+  POLLOUT,
 } from '../abi/index.ts'
-import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer } from '../maps/index.ts'
+import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer, UserRingBuffer } from '../maps/index.ts'
 import type { Arena, Grace } from '../memory/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import { type MmapRequest, OpenFile } from './open-file.ts'
@@ -52,7 +53,7 @@ export class MapObject extends Counted {
     this.arena = host.arena
     this.#grace = host.grace
     this.#onEnd = onEnd
-    if (map instanceof RingBuffer) map.onWakeup = () => this.#wakeUp()
+    if (map instanceof RingBuffer || map instanceof UserRingBuffer) map.onWakeup = () => this.#wakeUp()
   }
 
   get types(): MapTypes | undefined {
@@ -128,7 +129,8 @@ export class MapFile extends OpenFile {
   override mmap(request: MmapRequest): Mapping | number {
     const { object } = this
     const { map } = object
-    if (!(map instanceof RingBuffer) && !(map instanceof ArrayMap)) return -ENOTSUPP
+    const isRing = map instanceof RingBuffer || map instanceof UserRingBuffer
+    if (!isRing && !(map instanceof ArrayMap)) return -ENOTSUPP
     if (request.writable && !this.mayWrite) return -EACCES
     // A shared mapping of a read-only file is a private one to Linux, and maps have no private mappings.
     if (!request.shared || !this.mayWrite) return -EINVAL
@@ -155,6 +157,7 @@ export class MapFile extends OpenFile {
 
   override poll(): number {
     const { map } = this.object
+    if (map instanceof UserRingBuffer) return map.writable() ? POLLOUT : 0
     return map instanceof RingBuffer && map.readable() ? POLLIN : 0
   }
 
@@ -166,7 +169,7 @@ export class MapFile extends OpenFile {
       `value_size:\t${definition.valueSize}`,
       `max_entries:\t${definition.maxEntries}`,
       `map_flags:\t0x${definition.flags.toString(16)}`,
-      `map_extra:\t0x0`,
+      `map_extra:\t0x${(definition.extra ?? 0n).toString(16)}`,
       `memlock:\t${memoryBytes}`,
       `map_id:\t${this.object.id}`,
       `frozen:\t${this.object.frozen ? 1 : 0}`,
@@ -188,12 +191,15 @@ export class MapFile extends OpenFile {
 
 /** The arena range that the map shows from offset 0 on, or why not in this way. */
 function mappableRegion(
-  map: RingBuffer | ArrayMap,
+  map: RingBuffer | UserRingBuffer | ArrayMap,
   request: MmapRequest,
 ): { readonly offset: number; readonly sizeBytes: number } | number {
   if (map instanceof ArrayMap) return map.region ?? -EINVAL
-  // Only the consumer position is the reader's to write.
-  if (request.writable && (request.offsetBytes !== 0 || request.lengthBytes !== PAGE_SIZE)) return -EPERM
+  // Only the consumer position is a reader's to write, and all else is a writer's.
+  const isWriters = map instanceof UserRingBuffer
+  if (request.writable && isWriters && request.offsetBytes === 0) return -EPERM
+  const isConsumerPage = request.offsetBytes === 0 && request.lengthBytes === PAGE_SIZE
+  if (request.writable && !isWriters && !isConsumerPage) return -EPERM
   const { consumer, producerAndData } = map.regions
   return { offset: consumer.offset, sizeBytes: consumer.sizeBytes + producerAndData.sizeBytes }
 }

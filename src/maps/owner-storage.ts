@@ -9,8 +9,8 @@
  */
 import { BPF_EXIST, EBADF, EINVAL, ENOENT, ENOMEM, ENOTSUPP } from '../abi/index.ts'
 import { ElementPool } from './element-pool.ts'
-import type { MapDefinition, MapHost } from './map.ts'
 import { HashBase } from './hash-base.ts'
+import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase, OutOfArena } from './map-base.ts'
 
 export class OwnerStorage extends MapBase {

@@ -19,6 +19,7 @@ import type { BpfCommand } from './call.ts'
 import { enableStats } from './enable-stats.ts'
 import * as ids from './ids.ts'
 import { linkCreate, linkDetach, linkUpdate } from './links.ts'
+import * as batches from './map-batches.ts'
 import { mapCreate } from './map-create.ts'
 import * as elements from './map-elements.ts'
 import { objectInfo } from './object-info.ts'
@@ -54,6 +55,10 @@ export const bpfCommands: readonly BpfCommandRow[] = [
   row('BPF_MAP_GET_NEXT_KEY', abi.mapNextKeyAttr.endOfLastMember, elements.nextKey),
   row('BPF_MAP_LOOKUP_AND_DELETE_ELEM', abi.mapElemAttr.endOfLastMember, elements.lookupAndDelete),
   row('BPF_MAP_FREEZE', abi.mapFreezeAttr.endOfLastMember, elements.freeze),
+  row('BPF_MAP_LOOKUP_BATCH', abi.mapBatchAttr.endOfLastMember, batches.lookup),
+  row('BPF_MAP_LOOKUP_AND_DELETE_BATCH', abi.mapBatchAttr.endOfLastMember, batches.lookupAndDelete),
+  row('BPF_MAP_UPDATE_BATCH', abi.mapBatchAttr.endOfLastMember, batches.update),
+  row('BPF_MAP_DELETE_BATCH', abi.mapBatchAttr.endOfLastMember, batches.remove),
   row('BPF_PROG_LOAD', abi.progLoadAttr.endOfLastMember, loadProgram),
   row('BPF_PROG_TEST_RUN', abi.progTestRunAttr.endOfLastMember, testRun),
   row('BPF_OBJ_GET_INFO_BY_FD', abi.objGetInfoAttr.endOfLastMember, objectInfo),

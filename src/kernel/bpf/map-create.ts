@@ -11,12 +11,13 @@ import {
   type StructValue,
 } from '../../abi/index.ts'
 import { BTF_KIND } from '../../btf/index.ts'
+import type { BpfMap } from '../../maps/index.ts'
 import type { BtfObject } from '../btf-object.ts'
 import { MapFile, type MapTypes } from '../map-object.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
 import type { BpfCall } from './call.ts'
-import { btfOf, tokenError } from './descriptors.ts'
+import { btfOf, mapFile, tokenError } from './descriptors.ts'
 import { connectReferences } from './reference-arrays.ts'
 
 type Attr = StructValue<typeof mapCreateAttr>
@@ -37,6 +38,8 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
     name: typeof name === 'string' ? name : '',
     extra: attr.map_extra,
     numaNode: attr.numa_node,
+    hasTypes: attr.btf_key_type_id !== 0 && attr.btf_value_type_id !== 0,
+    ...innerMap(process, attr),
   }
   // Linux makes the map first, so what is wrong with its definition is said before what is wrong with its name.
   const object = core.newMap(definition)
@@ -57,7 +60,6 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
 function checkAttr(process: KernelProcess, attr: Attr): number {
   if (attr.btf_vmlinux_value_type_id !== 0) return -EINVAL
   if (attr.btf_key_type_id !== 0 && attr.btf_value_type_id === 0) return -EINVAL
-  if (attr.map_extra !== 0n) return -EINVAL
   const both = BPF_F_RDONLY | BPF_F_WRONLY
   if ((attr.map_flags & both) === both) return -EINVAL
   const node = (attr.map_flags & BPF_F_NUMA_NODE) !== 0 ? attr.numa_node : NO_NUMA_NODE
@@ -66,6 +68,14 @@ function checkAttr(process: KernelProcess, attr: Attr): number {
   // Maps for one signed program only are a later Linux's.
   if (attr.excl_prog_hash !== 0n || attr.excl_prog_hash_size !== 0) return -EINVAL
   return (attr.map_flags & BPF_F_TOKEN_FD) === 0 ? 0 : tokenError(process, attr.map_token_fd)
+}
+
+/** What a map of maps is made after; its reference is the descriptor's, and only its definition is kept. */
+function innerMap(process: KernelProcess, attr: Attr): { readonly inner?: BpfMap | number } {
+  const { BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS } = BPF_MAP_TYPE
+  if (attr.map_type !== BPF_MAP_TYPE_ARRAY_OF_MAPS && attr.map_type !== BPF_MAP_TYPE_HASH_OF_MAPS) return {}
+  const file = mapFile(process, attr.inner_map_fd)
+  return { inner: typeof file === 'number' ? file : file.object.map }
 }
 
 function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | number {
@@ -91,6 +101,7 @@ function typesFit(object: BtfObject, attr: Attr): boolean {
   if (types === undefined || value === undefined) return false
   if (types.sizeOf(value) !== attr.value_size) return false
   if (attr.btf_key_type_id === 0) {
+    if (attr.map_type === BPF_MAP_TYPE.BPF_MAP_TYPE_BLOOM_FILTER) return true
     return (
       isArray &&
       attr.max_entries === KEYLESS_ENTRIES &&

@@ -1,6 +1,7 @@
 /** The element commands of maps. Source: kernel/bpf/syscall.c of Linux. */
 import {
   BPF_F_LOCK,
+  BPF_MAP_TYPE,
   EBUSY,
   EFAULT,
   EINVAL,
@@ -9,7 +10,8 @@ import {
   mapFreezeAttr,
   mapNextKeyAttr,
 } from '../../abi/index.ts'
-import { ReferenceArray } from '../../maps/index.ts'
+import { BloomFilter, ReferenceArray } from '../../maps/index.ts'
+import type { KernelCore } from '../core.ts'
 import type { MapFile } from '../map-object.ts'
 import type { KernelProcess } from '../process.ts'
 import { readBytes } from '../user-copy.ts'
@@ -17,6 +19,7 @@ import type { BpfCall } from './call.ts'
 import { mapFile } from './descriptors.ts'
 
 const LOCK = BigInt(BPF_F_LOCK)
+const none = new Uint8Array(0)
 
 /** A copy of the key; a map without keys takes no pointer. */
 function copyKey(process: KernelProcess, { object }: MapFile, pointer: bigint): Uint8Array | number {
@@ -34,7 +37,11 @@ export function lookup({ process, attr: bytes }: BpfCall): number {
   if (attr.flags !== 0n) return -EINVAL
   const key = copyKey(process, file, attr.key)
   if (typeof key === 'number') return key
-  const value = file.object.map.read(key, attr.flags)
+  const { map } = file.object
+  // only a bloom filter is asked for a value
+  const given = map instanceof BloomFilter ? readBytes(process.memory, attr.value, map.userValueSize) : none
+  if (given === undefined) return -EFAULT
+  const value = map.read(key, attr.flags, given)
   if (typeof value === 'number') return value
   return process.memory.write(attr.value, value) ? 0 : -EFAULT
 }
@@ -50,10 +57,24 @@ export function update({ core, process, attr: bytes }: BpfCall): number {
   const { map } = file.object
   const value = readBytes(process.memory, attr.value, map.userValueSize)
   if (value === undefined) return -EFAULT
+  return writeElement(core, process, file, key, value, attr.flags)
+}
+
+/** 0 or -errno. What a descriptor in the value names is the process's. */
+export function writeElement(
+  core: KernelCore,
+  process: KernelProcess,
+  file: MapFile,
+  key: Uint8Array,
+  value: Uint8Array,
+  flags: bigint,
+): number {
+  const { map } = file.object
   core.updating = { process, file }
-  const result = map.write(key, value, attr.flags)
+  const result = map.write(key, value, flags)
   core.updating = undefined
-  if (result === 0 && map instanceof ReferenceArray) {
+  const isEvents = map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERF_EVENT_ARRAY
+  if (result === 0 && isEvents && map instanceof ReferenceArray) {
     const index = new DataView(key.buffer).getUint32(0, true)
     const entry = map.entryAt(index)
     if (entry !== undefined) file.enteredEvents.set(index, entry)

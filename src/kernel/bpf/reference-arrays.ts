@@ -1,22 +1,50 @@
 /**
- * What a program array and a perf event array take: descriptors of the process that updates them, at the time
- * that it does.
+ * What program arrays, perf event arrays, maps of maps and the other maps of descriptors take: descriptors of the
+ * process that updates them, at the time that it does.
  *
  * Source: prog_fd_array_get_ptr(), perf_event_fd_array_get_ptr() of kernel/bpf/arraymap.c, bpf_prog_map_compatible()
  * of kernel/bpf/core.c of Linux.
  */
-import { BPF_MAP_TYPE, EBADF, EINVAL } from '../../abi/index.ts'
-import { ReferenceArray } from '../../maps/index.ts'
+import { BPF_MAP_TYPE, EBADF, EINVAL, ENOTSOCK } from '../../abi/index.ts'
+import { type ArrayOfMaps, EmptyMap, type HashOfMaps, type ReferenceArray } from '../../maps/index.ts'
 import type { KernelCore } from '../core.ts'
 import type { MapObject } from '../map-object.ts'
 import { PerfEvent } from '../perf-event.ts'
 import type { ProgramObject } from '../program-object.ts'
-import { programOf } from './descriptors.ts'
+import { mapFile, programOf } from './descriptors.ts'
 
 export function connectReferences(core: KernelCore, object: MapObject): void {
-  if (!(object.map instanceof ReferenceArray)) return
-  if (object.map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY) connectPrograms(core, object)
-  else connectEvents(core, object)
+  const { map } = object
+  switch (map.definition.type) {
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY:
+      connectPrograms(core, object)
+      break
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+      connectEvents(core, object)
+      break
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY_OF_MAPS:
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_HASH_OF_MAPS:
+      connectMaps(core, map as ArrayOfMaps<MapObject> | HashOfMaps<MapObject>)
+      break
+    default:
+      if (map instanceof EmptyMap) {
+        // whatever is open, it is no socket
+        map.refuseDescriptor = (fd) => (core.updating?.process.file(fd) === undefined ? -EBADF : -ENOTSOCK)
+      }
+  }
+}
+
+function connectMaps(core: KernelCore, map: ArrayOfMaps<MapObject> | HashOfMaps<MapObject>): void {
+  map.descriptors = {
+    resolve(fd) {
+      if (core.updating === undefined) return -EBADF
+      const file = mapFile(core.updating.process, fd)
+      return typeof file === 'number' ? file : file.object.get()
+    },
+    idOf: (inner) => inner.id,
+    mapOf: (inner) => inner.map,
+    release: (inner) => inner.put(),
+  }
 }
 
 function connectPrograms(core: KernelCore, object: MapObject): void {
