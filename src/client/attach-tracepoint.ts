@@ -44,21 +44,20 @@ export interface RawTracepointAttachment {
   readonly program: string
   readonly programFd: number
   readonly target: Extract<AttachTarget, { kind: 'rawTracepoint' }>
+  /** What bpf_get_attach_cookie() returns; only Linux 6.10 and later take one. */
+  readonly cookie?: bigint
 }
 
 export function attachRawTracepoint(
   syscalls: Syscalls,
   attachment: RawTracepointAttachment,
 ): Link | AttachError {
-  const { program, programFd, target } = attachment
+  const { program, programFd, target, cookie = 0n } = attachment
   using name = UserBuffer.ofString(syscalls.memory, target.name)
-  // The cookie, which only Linux 6.10 knows, is left out.
-  const attr = rawTracepointAttr.encode({ name: name.pointer, prog_fd: programFd })
-  const fd = bpf(
-    syscalls,
-    BPF_CMD.BPF_RAW_TRACEPOINT_OPEN,
-    attr.subarray(0, rawTracepointAttr.offsets.cookie),
-  )
+  const attr = rawTracepointAttr.encode({ name: name.pointer, prog_fd: programFd, cookie })
+  // An older kernel refuses an attribute that is longer than it knows.
+  const sizeBytes = cookie === 0n ? rawTracepointAttr.offsets.cookie : attr.length
+  const fd = bpf(syscalls, BPF_CMD.BPF_RAW_TRACEPOINT_OPEN, attr.subarray(0, sizeBytes))
   if (fd < 0) {
     return fd === -ENOENT
       ? new AttachError(

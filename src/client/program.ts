@@ -30,7 +30,7 @@ export interface TestRunResult {
 export interface AttachOptions {
   /** uprobes: the one process to probe, 0 for the caller's own. Default: all. */
   readonly pid?: number
-  /** What bpf_get_attach_cookie() returns in the program; not for raw tracepoints. */
+  /** What bpf_get_attach_cookie() returns in the program. */
   readonly cookie?: bigint
 }
 

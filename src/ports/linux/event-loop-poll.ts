@@ -63,6 +63,7 @@ export class EventLoopPoll {
 
   /** 0, or -errno. */
   #fill(epoll: number, fds: number, count: number): number {
+    if (count === 0) return 0
     const polled = viewOf(this.#memory.view(BigInt(fds), count * POLLFD_SIZE))
     // The same descriptor may be asked about twice; an epoll set has it once.
     const events = new Map<number, number>()
