@@ -130,7 +130,8 @@ export class MapFile extends OpenFile {
     const { object } = this
     const { map } = object
     const isRing = map instanceof RingBuffer || map instanceof UserRingBuffer
-    if (!isRing && !(map instanceof ArrayMap)) return -ENOTSUPP
+    const isArray = map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY && map instanceof ArrayMap
+    if (!isRing && !isArray) return -ENOTSUPP
     if (request.writable && !this.mayWrite) return -EACCES
     // A shared mapping of a read-only file is a private one to Linux, and maps have no private mappings.
     if (!request.shared || !this.mayWrite) return -EINVAL

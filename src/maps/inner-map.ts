@@ -7,13 +7,7 @@
 import { BPF_F_INNER_MAP, BPF_MAP_TYPE, EBADF, EINVAL, ENOTSUPP } from '../abi/index.ts'
 import type { BpfMap, MapDefinition } from './map.ts'
 
-const {
-  BPF_MAP_TYPE_ARRAY,
-  BPF_MAP_TYPE_ARRAY_OF_MAPS,
-  BPF_MAP_TYPE_BLOOM_FILTER,
-  BPF_MAP_TYPE_HASH_OF_MAPS,
-  BPF_MAP_TYPE_PERCPU_ARRAY,
-} = BPF_MAP_TYPE
+const { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS } = BPF_MAP_TYPE
 
 /** Types that can be in no map of maps. */
 const NEVER_INSIDE: readonly number[] = [
@@ -23,9 +17,6 @@ const NEVER_INSIDE: readonly number[] = [
   BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
   BPF_MAP_TYPE.BPF_MAP_TYPE_ARENA,
 ]
-
-/** Bits of `map_extra` that say how many hashes a bloom filter has. */
-const HASHES = 0xfn
 
 /** 0, or why a map of maps cannot be made after `inner`. */
 export function checkInnerMap(inner: BpfMap | number | undefined): number {
@@ -37,15 +28,12 @@ export function checkInnerMap(inner: BpfMap | number | undefined): number {
 }
 
 /** What of the model a map of maps keeps; the model itself may go. */
-export type InnerModel = Pick<
-  MapDefinition,
-  'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'extra'
->
+export type InnerModel = Pick<MapDefinition, 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>
 
 export function modelOf(inner: BpfMap | number | undefined): InnerModel {
   if (inner === undefined || typeof inner === 'number') throw new Error('a map of maps without a model')
-  const { type, keySize, valueSize, maxEntries, flags, extra = 0n } = inner.definition
-  return { type, keySize, valueSize, maxEntries, flags, extra }
+  const { type, keySize, valueSize, maxEntries, flags } = inner.definition
+  return { type, keySize, valueSize, maxEntries, flags }
 }
 
 /** Whether `map` may stand where `model` was promised. */
@@ -57,10 +45,10 @@ export function isLike(model: InnerModel, { definition }: BpfMap): boolean {
     definition.valueSize === valueSize &&
     definition.flags === flags
   if (!isSame) return false
-  if (type === BPF_MAP_TYPE_BLOOM_FILTER) {
-    return ((definition.extra ?? 0n) & HASHES) === ((model.extra ?? 0n) & HASHES)
-  }
   // accesses to an array may have been proved by its size
-  const isArray = type === BPF_MAP_TYPE_ARRAY || type === BPF_MAP_TYPE_PERCPU_ARRAY
-  return !isArray || (flags & BPF_F_INNER_MAP) !== 0 || definition.maxEntries === model.maxEntries
+  return (
+    type !== BPF_MAP_TYPE_ARRAY ||
+    (flags & BPF_F_INNER_MAP) !== 0 ||
+    definition.maxEntries === model.maxEntries
+  )
 }

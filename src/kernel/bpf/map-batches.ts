@@ -11,7 +11,6 @@ import {
   BPF_F_LOCK,
   EFAULT,
   EINVAL,
-  ENOENT,
   ENOTSUPP,
   EPERM,
   mapBatchAttr,
@@ -111,8 +110,10 @@ function collect(call: BpfCall, command: 'lookup' | 'lookupAndDelete'): number {
     const value = values[index] as Uint8Array
     if (!memory.write(attr.values + BigInt(index * map.userValueSize), value)) return -EFAULT
   }
-  if (token !== undefined && !memory.write(attr.out_batch, token)) return -EFAULT
-  // a caller that already had the end is told nothing else
-  if (token === undefined && status === -ENOENT) return status
-  return writeU32(memory, count, keys.length) ? status : -EFAULT
+  // a caller that already had the end of a hash table is told nothing else
+  if (map instanceof HashBase && token === undefined) return status
+  const tellsCount = () => writeU32(memory, count, keys.length)
+  const tellsToken = () => token === undefined || memory.write(attr.out_batch, token)
+  const told = map instanceof HashBase ? tellsToken() && tellsCount() : tellsCount() && tellsToken()
+  return told ? status : -EFAULT
 }
