@@ -343,6 +343,33 @@ describe('prog disasm', () => {
   })
 })
 
+describe('btf dump', () => {
+  test('prints a listing, or a header', async () => {
+    const listing = await run('btf dump hello.bpf.o')
+    expect(listing.exitCode).toBe(0)
+    expect(listing.out.split('\n').slice(0, 2)).toEqual([
+      "[1] PTR '(anon)' type_id=2",
+      expect.stringMatching(/^\[2\] STRUCT 'pt_regs' size=\d+ vlen=\d+$/),
+    ])
+    expect((await run('btf dump file hello.bpf.o format raw')).out).toBe(listing.out)
+    const header = await run('btf dump package/guest/build/kernel.elf format c')
+    expect(header.out).toMatch(/^#ifndef __VMLINUX_H__\n/)
+    expect(header.out).toContain('\nstruct task {\n')
+  })
+
+  test.each<[string, number, RegExp]>([
+    ['btf dump missing.o', 1, /there is no such file/],
+    ['btf dump notes.txt', 1, /notes\.txt: \.BTF offset 0x0: expected the magic 0xeb9f/],
+    ['btf dump x86.o', 1, /x86\.o: /],
+    ['btf dump hello.bpf.o format', 2, /expected 'format c' or 'format raw'/],
+    ['btf dump hello.bpf.o format json', 2, /found 'format json'/],
+  ])('%s fails', async (argv, code, message) => {
+    const { err, exitCode } = await run(argv)
+    expect(exitCode).toBe(code)
+    expect(err).toMatch(message)
+  })
+})
+
 describe('kernel symbols', () => {
   test('finds parts of names, and whole names with wildcards', async () => {
     const part = await run('kernel symbols -f syscall_d')

@@ -60,6 +60,8 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
 
   const prog = program.command('prog').description('look at programs')
   addDisasm(prog, host, finish)
+  const btf = program.command('btf').description('look at types')
+  addBtfDump(btf, host, finish)
   const kernel = program.command('kernel').description('look at a guest kernel')
   addSymbols(kernel, host, finish)
   return program
@@ -189,6 +191,28 @@ function addDisasm(parent: Command, host: Host, finish: Finish): void {
     .action(async (path: string, options: { program?: string; source: boolean }) => {
       const { runDisasm } = await import('./commands/disasm.ts')
       finish(runDisasm(host, { path, program: options.program, withSource: options.source }))
+    })
+}
+
+function addBtfDump(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('dump')
+    .description('Prints the types of an object or a kernel, as a listing or as a C header to compile with.')
+    .argument('<file>', 'an ELF file with a section .BTF, or such a section itself')
+    .argument('[format...]', "'format c' or 'format raw' (the default)")
+    .option('-B, --base <file>', 'the types that the file continues, for kernel modules')
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf btf dump /sys/kernel/btf/vmlinux format c', 'a vmlinux.h of the running Linux'],
+        ['anybpf btf dump guest/build/kernel.elf', 'the types of the demo guest, one by one'],
+      ]),
+    )
+    .action(async (path: string, words: readonly string[], options: { base?: string }) => {
+      const { runBtfDump } = await import('./commands/btf-dump.ts')
+      // bpftool's word for it is accepted, too.
+      const [file, ...rest] = path === 'file' && words.length > 0 ? words : [path, ...words]
+      finish(runBtfDump(host, { path: file as string, words: rest, basePath: options.base }))
     })
 }
 
