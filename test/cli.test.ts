@@ -1,6 +1,6 @@
 /** The command line on the demo guest; as a process where exit codes, streams and signals are the process's. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -108,6 +108,24 @@ describe('a mistake is told with what to do about it', () => {
     expect(err).toMatch(/--script: a line is 305 characters long\n {2}.*break the line/)
   })
 
+  test.skipIf(!existsSync('/dev/full'))('a full disk (skipped without /dev/full)', async () => {
+    const sink = openSync('/dev/full', 'w')
+    try {
+      const child = spawn(process.execPath, [...main, 'kernel', 'symbols'], {
+        cwd: root,
+        stdio: ['ignore', sink, 'pipe'],
+      })
+      let err = ''
+      child.stderr?.on('data', (data) => {
+        err += data
+      })
+      expect(await new Promise((resolve) => child.on('close', resolve))).toBe(1)
+      expect(err).toMatch(/^anybpf: standard output: .*ENOSPC.*\n$/)
+    } finally {
+      closeSync(sink)
+    }
+  })
+
   test('a wrong command line', async () => {
     const { code, out, err } = await spawnAnybpf('syscount', '--harts', '9')
     expect([code, out]).toEqual([2, ''])
@@ -142,6 +160,11 @@ describe.concurrent('a guest', () => {
     expect(calls.get('execve')).toMatchObject({ count: 3, errors: 0 })
     expect(calls.get('openat')?.errors).toBe(1)
     expect(calls.get('reboot')).toMatchObject({ count: 1 })
+  })
+
+  test('has as much memory as the options allow', async () => {
+    const { code, err } = await anybpf('syscount', '--memory', '1024', '-d', '0.01')
+    expect([code, err]).toEqual([0, ''])
   })
 
   test('that panics shows registers and a backtrace with names, after the totals', async () => {

@@ -44,7 +44,7 @@ export function openEmbeddedSession(
   const made = createGuest({
     kernelElf,
     harts: options.harts,
-    ramBytes: options.memoryMb << 20,
+    ramBytes: options.memoryMb * 1024 * 1024,
     // The guest writes into its disk: give it a copy.
     disks: disk instanceof CliFailure ? [] : [Uint8Array.from(disk)],
     bootargs: options.script === undefined ? '' : 'script=-',

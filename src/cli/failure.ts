@@ -85,8 +85,6 @@ function adviceOn(error: ObjectError): readonly string[] {
     case 'not-elf':
     case 'wrong-machine':
       return [`this takes eBPF objects: ${compile}`]
-    case 'big-endian':
-      return ['compile it with -target bpf (or bpfel) in the place of bpfeb']
     case 'not-relocatable':
       return ['give the object as clang -c writes it, before any linker']
     case 'no-programs':

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
+import { EXIT_FAILURE, EXIT_OK } from './failure.ts'
 import { nodeHost, packageVersion } from './node-host.ts'
 import { runCli } from './program.ts'
 
-// `anybpf ... | head` closes the pipe: nobody is left to tell.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    process.exit(0)
+    // `anybpf ... | head` closes the pipe: nobody is left to tell.
+    if (error.code === 'EPIPE') process.exit(EXIT_OK)
+    if (stream === process.stdout) process.stderr.write(`anybpf: standard output: ${error.message}\n`)
+    process.exit(EXIT_FAILURE)
   })
 }
 

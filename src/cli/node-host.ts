@@ -55,11 +55,12 @@ export function packageVersion(): string {
 function outputStream(stream: NodeJS.WriteStream): OutputStream {
   return {
     write: (text) => void stream.write(text),
+    // A terminal that has no window behind it says 0 by 0.
     get columns() {
-      return stream.isTTY ? stream.columns : undefined
+      return stream.isTTY ? stream.columns || 80 : undefined
     },
     get rows() {
-      return stream.isTTY ? stream.rows : undefined
+      return stream.isTTY ? stream.rows || 24 : undefined
     },
   }
 }

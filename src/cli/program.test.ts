@@ -51,10 +51,10 @@ describe('syscount', () => {
     expect(err).toBe('')
     expect(out.split('\n')).toEqual([
       'Tracing syscalls, printing top 10... Ctrl+C to quit.',
-      '[03:04:05] guest 0.150 s',
+      '[03:04:05] guest 0.080 s',
       'SYSCALL                    COUNT   ERRORS',
-      'read                         150       15',
-      'write                         45        0',
+      'read                          80        8',
+      'write                         24        0',
       '',
       '[03:04:05] guest 0.210 s, total: the guest did a poweroff',
       'SYSCALL                    COUNT   ERRORS',
@@ -420,6 +420,8 @@ describe('the command line', () => {
     ['syscount extra', /too many arguments/],
     ['run', /missing required argument 'object'/],
     ['prog disasm', /missing required argument 'object'/],
+    ['run opensnoop.bpf.o -r event', /--record takes MAP=STRUCT, not 'event'/],
+    ['run opensnoop.bpf.o -r other=event', /no map 'other'\n {2}the maps are .*events/],
   ])('%s is a usage error', async (argv, text) => {
     const { out, err, exitCode } = await run(argv)
     expect(exitCode).toBe(2)

@@ -261,8 +261,8 @@ const kernelOption = () =>
 function addGuestOptions(command: Command): Command {
   return command
     .optionsGroup('Guest:')
-    .option('--harts <n>', 'harts of the machine, 1 to 8', integerIn(1, 8), 1)
-    .option('--memory <mb>', 'megabytes of memory', integerIn(4, 2048), 64)
+    .option('--harts <n>', 'harts of the machine, 1 to 8; the demo kernel uses up to 4', integerIn(1, 8), 1)
+    .option('--memory <mb>', 'megabytes of memory, 4 to 1024', integerIn(4, 1024), 64)
     .addOption(kernelOption())
     .option('--disk <file>', 'a disk image; what the guest writes is not kept')
     .option(

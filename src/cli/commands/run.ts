@@ -51,12 +51,24 @@ export async function runObjects(host: Host, options: RunArguments): Promise<num
   const consoleLines = new ConsoleLines((line) => host.stderr.write(`${colours.dim(line)}\n`))
   // What can be said without a guest is said first.
   const files: [string, Uint8Array][] = []
+  const maps = new Set<string>()
   for (const path of options.objects) {
     const bytes = host.readFile(path)
     if (bytes instanceof CliFailure) return bytes
     const spec = openObject(bytes, { name: objectName(path) })
     if (spec instanceof ObjectError) return explain(spec, { path })
     files.push([path, bytes])
+    for (const { name, origin } of spec.maps) if (origin === 'btf' || origin === 'legacy') maps.add(name)
+  }
+  for (const text of options.records) {
+    const [map, struct] = text.split('=', 2)
+    if (!map || !struct) {
+      return new CliFailure(`--record takes MAP=STRUCT, not '${text}'`, { exitCode: EXIT_USAGE })
+    }
+    if (!maps.has(map)) {
+      const advice = maps.size > 0 ? `the maps are ${[...maps].join(', ')}` : 'there are no maps'
+      return new CliFailure(`--record: there is no map '${map}'`, { advice: [advice], exitCode: EXIT_USAGE })
+    }
   }
   const opened = await host.openGuest({
     ...options.guest,

@@ -29,7 +29,7 @@ const demoGuestCalls = { 1000: 'syscall_count', 1001: 'probe_forms', 1002: 'pani
 /** A live table is drawn often; one that is printed once a second begins early, so that there is something to see. */
 function intervalsOf(seconds: number | undefined, isLive: boolean) {
   if (seconds !== undefined) return { intervalMs: seconds * 1000 }
-  return isLive ? { intervalMs: 200 } : { intervalMs: 1000, firstIntervalMs: 300 }
+  return isLive ? { intervalMs: 200 } : { intervalMs: 1000, firstIntervalMs: 160 }
 }
 
 export async function runSyscount(host: Host, options: SyscountArguments): Promise<number | CliFailure> {
