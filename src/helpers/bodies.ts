@@ -7,7 +7,10 @@ import * as maps from './bodies/maps.ts'
 import * as output from './bodies/output.ts'
 import * as print from './bodies/print.ts'
 import * as probeRead from './bodies/probe-read.ts'
+import * as redirect from './bodies/redirect.ts'
+import * as skb from './bodies/skb.ts'
 import * as text from './bodies/text.ts'
+import * as xdp from './bodies/xdp.ts'
 import type { HelperBody } from './environment.ts'
 import { helperByName } from './prototype.ts'
 
@@ -49,6 +52,33 @@ const bodiesByName = {
   bpf_ringbuf_query: output.ringbufQuery,
   bpf_tail_call: control.tailCall,
   bpf_loop: control.loop,
+  bpf_skb_load_bytes: skb.skbLoadBytes,
+  bpf_skb_load_bytes_relative: skb.skbLoadBytesRelative,
+  bpf_skb_store_bytes: skb.skbStoreBytes,
+  bpf_skb_pull_data: skb.skbPullData,
+  bpf_skb_change_tail: skb.skbChangeTail,
+  bpf_skb_change_head: skb.skbChangeHead,
+  bpf_skb_change_type: skb.skbChangeType,
+  bpf_set_hash: skb.setHash,
+  bpf_set_hash_invalid: skb.setHashInvalid,
+  bpf_get_cgroup_classid: skb.getCgroupClassid,
+  bpf_get_route_realm: skb.getRouteRealm,
+  bpf_sk_fullsock: skb.skFullsock,
+  bpf_l3_csum_replace: skb.l3CsumReplace,
+  bpf_l4_csum_replace: skb.l4CsumReplace,
+  bpf_csum_diff: skb.csumDiff,
+  bpf_csum_update: skb.csumUpdate,
+  bpf_csum_level: skb.csumLevel,
+  bpf_redirect: redirect.redirect,
+  bpf_redirect_peer: redirect.redirectPeer,
+  bpf_redirect_neigh: redirect.redirectNeigh,
+  bpf_clone_redirect: redirect.cloneRedirect,
+  bpf_xdp_adjust_head: xdp.xdpAdjustHead,
+  bpf_xdp_adjust_tail: xdp.xdpAdjustTail,
+  bpf_xdp_adjust_meta: xdp.xdpAdjustMeta,
+  bpf_xdp_get_buff_len: xdp.xdpGetBuffLen,
+  bpf_xdp_load_bytes: xdp.xdpLoadBytes,
+  bpf_xdp_store_bytes: xdp.xdpStoreBytes,
 } as const satisfies Readonly<Record<string, HelperBody>>
 
 /** Bodies by helper id; PROG_LOAD refuses a call of a helper that has none. */

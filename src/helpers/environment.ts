@@ -8,7 +8,7 @@
  * - A failure that Linux reports to the program is an -errno in r0, not a fault.
  */
 import type { BpfMap } from '../maps/index.ts'
-import type { Access, Arena } from '../memory/index.ts'
+import type { Access, Arena, PacketBuffer } from '../memory/index.ts'
 
 /** The task that the CPU is running, as tracing programs see it. */
 export interface HelperTask {
@@ -27,6 +27,8 @@ export interface HelperEnvironment {
   readonly cpu: number
   /** Pointer to the run's context. */
   readonly context: bigint
+  /** The packet of a run that has one. */
+  readonly packetBuffer?: PacketBuffer | undefined
   /** The map whose header is at `address`. */
   mapAt(address: bigint): BpfMap | undefined
   /** Nanoseconds since boot without the time spent suspended. */

@@ -8,7 +8,7 @@
  */
 import type { HelperTask } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
-import type { Arena, Grace } from '../memory/index.ts'
+import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
 import type { RunEnvironment } from './engine.ts'
 import type { Port } from './port.ts'
@@ -36,7 +36,7 @@ export interface Invocation {
   readonly context: bigint
   readonly probedAddress?: bigint
   readonly cookie?: bigint
-  readonly packet?: Uint8Array
+  readonly packet?: PacketBuffer
 }
 
 /** Where a CPU's registers lie in the arena while a program looks at them. */
@@ -159,7 +159,7 @@ class Environment implements RunEnvironment {
   readonly cpu: number
   readonly context: bigint
   callback: RunEnvironment['callback'] = () => undefined
-  readonly packet: Uint8Array | undefined
+  readonly packetBuffer: PacketBuffer | undefined
   readonly #host: RunnerHost
   readonly #invocation: Invocation
 
@@ -167,9 +167,14 @@ class Environment implements RunEnvironment {
     this.arena = host.arena
     this.cpu = invocation.cpu
     this.context = invocation.context
-    this.packet = invocation.packet
+    this.packetBuffer = invocation.packet
     this.#host = host
     this.#invocation = invocation
+  }
+
+  /** Packets move, as does the arena's memory. */
+  get packet(): Uint8Array | undefined {
+    return this.packetBuffer?.bytes()
   }
 
   mapAt(address: bigint): BpfMap | undefined {

@@ -1,2 +1,3 @@
 export * from './arena.ts'
 export * from './grace.ts'
+export * from './packet-buffer.ts'

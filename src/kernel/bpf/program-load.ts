@@ -26,8 +26,10 @@ import {
   OPCODE,
   type Program,
 } from '../../isa/index.ts'
-import { reject, type VerifierVerdict } from '../../verifier/index.ts'
+import { type Acceptance, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { BtfObject } from '../btf-object.ts'
+import { contextLayout } from '../contexts/layout.ts'
+import { translateContext } from '../contexts/translate.ts'
 import type { KernelCore } from '../core.ts'
 import { isGplCompatible } from '../license.ts'
 import type { MapObject } from '../map-object.ts'
@@ -83,7 +85,7 @@ export function loadProgram(call: BpfCall): number {
   }
   if (written.errno !== 0) return written.errno
   if (!verdict.accepted) return -verdict.errno
-  return finish(call, attr, copied, references, types)
+  return finish(call, attr, copied, references, types, verdict)
 }
 
 function copyIn({ process, attr: bytes }: BpfCall, attr: Attr): Copied | number {
@@ -117,7 +119,13 @@ function checkAttach(process: KernelProcess, attr: Attr): number {
   }
   if (attr.attach_btf_id !== 0) return -EINVAL
   const allowed = programType(attr.prog_type)?.expectedAttachTypes
-  return allowed?.includes(attr.expected_attach_type) === false ? -EINVAL : 0
+  return allowed?.includes(attachTypeOf(attr)) === false ? -EINVAL : 0
+}
+
+/** What the program is loaded for: what the attribute says, or what the type means by saying nothing. */
+function attachTypeOf({ prog_type, expected_attach_type }: Attr): number {
+  if (expected_attach_type !== 0) return expected_attach_type
+  return programType(prog_type)?.defaultAttachType ?? 0
 }
 
 /** Up to 127 bytes; a longer text is cut, as in Linux. */
@@ -200,14 +208,14 @@ function verify(
   const verdict = core.verifier.verify({
     program,
     programType: attr.prog_type,
-    expectedAttachType: attr.expected_attach_type,
+    expectedAttachType: attachTypeOf(attr),
     gplCompatible: isGplCompatible,
     sleepable: (attr.prog_flags & BPF_F_SLEEPABLE) !== 0,
     hasFunctionInfo: types.funcInfo.length > 0,
     mapAt: (index) => references.propertiesAt(index),
   })
   if (!verdict.accepted) return verdict
-  const load = type.testRun === 'packet' ? -1 : program.findIndex(isPacketLoad)
+  const load = type.loadsPackets === true ? -1 : program.findIndex(isPacketLoad)
   if (load >= 0) return reject(EINVAL, load, PACKET_MESSAGE)
   if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
   const index = program.findIndex(
@@ -243,16 +251,23 @@ function finish(
   { type, name, isGplCompatible, program }: Copied,
   references: ProgramReferences,
   types: CopiedTypes,
+  verdict: Acceptance,
 ): number {
   const maps: MapObject[] = references.maps.map((map) => map.get())
+  const layout = contextLayout(attr.prog_type)
+  const accesses = verdict.contextAccesses
+  const translated = (what: 'ids' | 'addresses') => {
+    const resolved = references.instructions(what)
+    return layout === undefined ? resolved : translateContext(resolved, layout, accesses)
+  }
   const object = core.newProgram({
     type,
-    expectedAttachType: attr.expected_attach_type,
+    expectedAttachType: attachTypeOf(attr),
     name,
     tag: programTag(program),
     isGplCompatible,
-    instructions: references.instructions('ids'),
-    executable: core.engine.prepare(references.instructions('addresses')),
+    instructions: translated('ids'),
+    executable: core.engine.prepare(translated('addresses'), { isProved: verdict.proved, name }),
     maps,
     btf: types.btf?.get(),
     funcInfo: types.funcInfo,
