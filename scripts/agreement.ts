@@ -6,8 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { prove } from '../src/verifier/prover.ts'
-import { Corpus } from './verifier-corpus.ts'
+import { Corpus, timedProof } from './verifier-corpus.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -45,12 +44,13 @@ const corpus = new Corpus(folder)
 const results: Result[] = []
 for (const { verdict, input } of corpus.programs(values.corpus)) {
   if (values.id !== undefined && !verdict.id.includes(values.id)) continue
-  const start = process.hrtime.bigint()
+  let timeUs = 0
   let found: Result['found']
   let message: string
   let processed = 0
   try {
-    const proof = prove({ ...input, logLevel: Number(values.log ?? 0) })
+    const { proof, microseconds } = timedProof({ ...input, logLevel: Number(values.log ?? 0) })
+    timeUs = microseconds
     found = proof.accepted ? 'accept' : 'reject'
     message = proof.message
     processed = proof.statistics.processed
@@ -70,7 +70,7 @@ for (const { verdict, input } of corpus.programs(values.corpus)) {
     found,
     expectedMessage: verdict.message,
     message,
-    timeUs: Number(process.hrtime.bigint() - start) / 1000,
+    timeUs,
     recordedUs: verdict.verification_time_us,
     processed,
     recordedProcessed: verdict.processed_insns,
