@@ -1,5 +1,7 @@
 /** A program as WebAssembly, ready to run. */
 export interface CompiledProgram {
+  /** Whether it runs without checks, with the stacks of all frames open from the start. */
+  readonly isProved: boolean
   /** The module's bytes. */
   readonly bytes: Uint8Array
   /** Subprograms by the number that the export `callback` takes. */

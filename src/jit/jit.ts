@@ -54,7 +54,8 @@ const FIRST_FRAME = frameStart(0)
 export class Jit {
   readonly #arena: Arena
   readonly #environment: JitEnvironment
-  readonly #idle: number[] = []
+  /** Blocks that no run is using, with the first frame open, and with all of them. */
+  readonly #idle = { checked: [] as number[], proved: [] as number[] }
   /** Imports, by number: they find the run through its block, so all programs share them. */
   readonly #helpers = new Map<number, unknown>()
   readonly #words = new Map<number, unknown>()
@@ -103,7 +104,8 @@ export class Jit {
       if (map instanceof HashBase) map.elements.compiledRelease ??= value as () => void
     }
     const { callbackEntries } = context
-    return { bytes, callbackEntries, exports: instance.exports as unknown as CompiledProgram['exports'] }
+    const exports = instance.exports as unknown as CompiledProgram['exports']
+    return { isProved: options.isProved ?? false, bytes, callbackEntries, exports }
   }
 
   /** Runs `program` from its first instruction with `context` in r1 until it exits or cannot go on. */
@@ -119,25 +121,26 @@ export class Jit {
 
   /** `program` with its context and its stacks, to be run any number of times; undefined without memory for them. */
   open(program: CompiledProgram, context: bigint, options: JitRunOptions = {}): JitRun | undefined {
-    const block = this.#takeBlock()
+    const { isProved } = program
+    const block = this.#takeBlock(isProved)
     if (block === undefined) return undefined
     return new JitRun(this.#arena, this.#now, block, program, context, options, {
-      failed: () => this.#resetFrames(block),
-      end: () => this.#idle.push(block),
+      failed: () => this.#resetFrames(block, isProved),
+      end: () => this.#idle[isProved ? 'proved' : 'checked'].push(block),
     })
   }
 
-  #takeBlock(): number | undefined {
-    const idle = this.#idle.pop()
+  #takeBlock(isProved: boolean): number | undefined {
+    const idle = this.#idle[isProved ? 'proved' : 'checked'].pop()
     if (idle !== undefined) return idle
     const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
-    if (block !== undefined) this.#resetFrames(block)
+    if (block !== undefined) this.#resetFrames(block, isProved)
     return block
   }
 
-  /** A run always has its first frame; the others open and close. */
-  #resetFrames(block: number): void {
-    this.#arena.setAccess(block + FRAMES, MAX_FRAMES * FRAME_STEP, 'none')
+  /** The first frame is always open. The others are where nothing is checked, since helpers check their arguments. */
+  #resetFrames(block: number, isProved: boolean): void {
+    this.#arena.setAccess(block + FRAMES, MAX_FRAMES * FRAME_STEP, isProved ? 'write' : 'none')
     this.#arena.setAccess(block + FIRST_FRAME, STACK_BYTES, 'write')
   }
 
@@ -227,7 +230,13 @@ export class Jit {
     words[count] = (words[count] as number) + 1
     const caller = this.#now.program
     this.#now.program = tailCall
+    const opens = tailCall.isProved && caller?.isProved === false
+    const inner = run + FRAMES
+    if (opens) this.#arena.setAccess(inner, frame - inner, 'write')
     tailCall.exports.tail(frame)
+    // As the caller expects the frames below, whatever the other program did with them.
+    if (opens) this.#arena.setAccess(inner, frame - inner, 'none')
+    else if (caller?.isProved === true) this.#arena.setAccess(inner, frame - inner, 'write')
     this.#now.program = caller
     return 1
   }
@@ -247,12 +256,12 @@ export class Jit {
     if (inner < run + FRAMES) throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     const { words } = this.#arena
     for (const [n, value] of args.entries()) setWords(words, (run >>> 2) + 2 * n, value)
-    this.#arena.setAccess(inner, STACK_BYTES, 'write')
+    if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'write')
     const outer = this.#now.program
     this.#now.program = program
     callback(index, inner)
     this.#now.program = outer
-    this.#arena.setAccess(inner, STACK_BYTES, 'none')
+    if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'none')
     return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
   }
 

@@ -1,0 +1,154 @@
+/**
+ * Random programs on every engine: the same result or fault, the same context and the same maps afterwards.
+ *
+ * `SEED=n PROGRAMS=m npx vitest run test/engines/differential.test.ts` runs others, or more; a difference is shrunken,
+ * and printed with its seed and as assembly.
+ */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { BPF_F_NO_PREALLOC, BPF_F_ZERO_SEED, BPF_MAP_TYPE } from '../../src/abi/index.ts'
+import { type HelperEnvironment, helperBodies } from '../../src/helpers/index.ts'
+import { disassemble, type Instruction } from '../../src/isa/index.ts'
+import { type BpfMap, createMap } from '../../src/maps/index.ts'
+import { Arena, Grace } from '../../src/memory/index.ts'
+import { type EngineName, engine, type Helper } from './engines.ts'
+import { CONTEXT_BYTES, type RandomProgram, randomProgram, write } from './random-program.ts'
+
+const T = BPF_MAP_TYPE
+const shapes = [
+  { type: T.BPF_MAP_TYPE_HASH, keySize: 8, maxEntries: 16, flags: 0 },
+  { type: T.BPF_MAP_TYPE_HASH, keySize: 4, maxEntries: 4, flags: 0 },
+  { type: T.BPF_MAP_TYPE_HASH, keySize: 11, maxEntries: 3, flags: BPF_F_NO_PREALLOC },
+  { type: T.BPF_MAP_TYPE_HASH, keySize: 16, maxEntries: 8, flags: BPF_F_ZERO_SEED },
+  { type: T.BPF_MAP_TYPE_PERCPU_HASH, keySize: 4, maxEntries: 4, flags: 0 },
+  { type: T.BPF_MAP_TYPE_ARRAY, keySize: 4, maxEntries: 6, flags: 0 },
+  { type: T.BPF_MAP_TYPE_PERCPU_ARRAY, keySize: 4, maxEntries: 6, flags: 0 },
+  { type: T.BPF_MAP_TYPE_LRU_HASH, keySize: 8, maxEntries: 4, flags: 0 },
+  { type: T.BPF_MAP_TYPE_LRU_PERCPU_HASH, keySize: 4, maxEntries: 4, flags: 0 },
+] as const
+const BUDGET = 2_000_000
+const PACKET = Uint8Array.from({ length: 16 }, (_, n) => n * 17)
+
+function sequence(start: number): () => number {
+  let state = start
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state
+  }
+}
+
+interface Seen {
+  readonly result: string
+  readonly context: string
+  readonly maps: readonly string[]
+  /** What the arena says of every byte: who may touch it. */
+  readonly isTooLong: boolean
+}
+
+/** Runs a program twice in a world of its own: the second run finds what the first left in the maps. */
+function runOn(name: EngineName, program: RandomProgram): Seen {
+  const arena = new Arena()
+  const grace = new Grace()
+  const host = { arena, grace, cpuCount: 2, random: sequence(7) }
+  const maps = shapes.map((shape) => {
+    const map = createMap(host, { ...shape, valueSize: 8, name: 'fuzz' })
+    if (typeof map === 'number') throw new Error(`errno ${-map}`)
+    return map
+  })
+  const byAddress = new Map<bigint, BpfMap>(maps.map((map) => [map.address, map]))
+  const random = sequence(11)
+  let time = 0n
+  const environment = {
+    arena,
+    cpu: 0,
+    context: 0n,
+    mapAt: (address: bigint) => byAddress.get(address),
+    monotonicNs: () => ++time,
+    bootNs: () => ++time,
+    task: () => ({ pid: 5, tgid: 6, uid: 7, gid: 8, comm: 'fuzz' }),
+    random,
+    readKernel: () => -14,
+    readUser: () => -14,
+    tracePrint: () => {},
+    callback: (): bigint | undefined => undefined,
+    probedAddress: () => 0n,
+    attachCookie: () => 0n,
+  } as unknown as HelperEnvironment & { callback: unknown }
+  const helpers = new Map<number, Helper>()
+  for (const [id, body] of helperBodies) {
+    helpers.set(id, (r1, r2, r3, r4, r5, context) => {
+      environment.callback = (address: bigint, a: bigint, b: bigint, c: bigint, d: bigint) =>
+        context.callback(address, a, b, c, d)
+      return body(environment as HelperEnvironment, r1, r2, r3, r4, r5) as bigint
+    })
+  }
+  const under = engine(name, arena, {
+    helper: (id) => helpers.get(id),
+    mapAt: (address) => byAddress.get(address),
+    packet: (_context, offset, sizeBytes) =>
+      offset < 0 || offset + sizeBytes > PACKET.length
+        ? undefined
+        : PACKET.slice(offset, offset + sizeBytes).reduce((value, byte) => value * 256 + byte, 0),
+  })
+  const instructions = write(
+    program,
+    maps.map(({ address, definition }) => ({ address, keySize: definition.keySize })),
+  )
+  const context = arena.allocate(CONTEXT_BYTES) as number
+  for (let at = 0; at < CONTEXT_BYTES; at++) arena.bytes[context + at] = at * 37
+  const ready = under.prepare(instructions)
+  const results: string[] = []
+  let isTooLong = false
+  for (let run = 0; run < 2; run++) {
+    grace.enter()
+    const outcome = under.run(ready, arena.address(context), { budget: BUDGET })
+    grace.leave()
+    isTooLong ||= !outcome.ok && outcome.fault.kind === 'budget'
+    results.push(outcome.ok ? `0x${outcome.value.toString(16)}` : outcome.message)
+  }
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+  return {
+    result: results.join(', '),
+    context: hex(arena.bytes.slice(context, context + CONTEXT_BYTES)),
+    maps: maps.map((map) => {
+      const entries: string[] = []
+      for (let key = map.nextKey(undefined); typeof key !== 'number'; key = map.nextKey(key)) {
+        entries.push(`${hex(key)}=${hex(map.read(key, 0n) as Uint8Array)}`)
+      }
+      return entries.join(' ')
+    }),
+    isTooLong,
+  }
+}
+
+describe('random programs', () => {
+  it('do the same on every engine', () => {
+    const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+    const numRuns = Number(process.env.PROGRAMS ?? 150)
+    let instructions = 0
+    let tooLong = 0
+    const listing = (program: RandomProgram) => {
+      const text = write(
+        program,
+        shapes.map(({ keySize }, n) => ({ address: BigInt(n), keySize })),
+      )
+      instructions += text.length
+      return text
+    }
+    fc.assert(
+      fc.property(randomProgram, (program) => {
+        const text: Instruction[] = listing(program)
+        const wanted = runOn('interpreter', program)
+        if (wanted.isTooLong) {
+          tooLong++
+          return
+        }
+        for (const name of ['jit', 'proved jit'] as const) {
+          expect(runOn(name, program), `${name}:\n${disassemble(text)}`).toEqual(wanted)
+        }
+      }),
+      { seed, numRuns, endOnFailure: false },
+    )
+    console.log(`seed ${seed}: ${numRuns} programs, ${instructions} instructions, ${tooLong} too long to run`)
+  })
+})
