@@ -4,7 +4,7 @@
  * Division has no trap here: by zero gives zero, modulo zero the dividend, and the least number by -1 itself. Where
  * the divisor is a constant, nothing of that is asked at run time.
  */
-import { choose, type Code, i32, i64 } from '../wasm/index.ts'
+import { type Code, choose, i32, i64 } from '../wasm/index.ts'
 
 type Word = 'i32' | 'i64'
 

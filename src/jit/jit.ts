@@ -8,6 +8,7 @@
  */
 import type { HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
+import { HashBase, RingBuffer } from '../maps/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from './environment.ts'
@@ -23,7 +24,6 @@ import {
   runBlock,
   STACK_BYTES,
 } from './layout.ts'
-import { HashBase } from '../maps/index.ts'
 import { mapImports } from './map-calls.ts'
 import { ModuleContext } from './module-context.ts'
 import { decodeProgram, FUNCTION_BASE } from './program.ts'
@@ -72,6 +72,10 @@ export class Jit {
       },
       packet: (run: number, pc: number, offset: number, sizeBytes: number) =>
         this.#packet(run, pc, offset, sizeBytes as 1 | 2 | 4),
+      wake: (header: number) => {
+        const map = environment.mapAt?.(arena.address(header))
+        if (map instanceof RingBuffer) map.onWakeup?.()
+      },
       indirect: (run: number, pc: number, id: number) => this.#callHelper(id, run, pc, 5),
     }
   }

@@ -5,16 +5,31 @@
  * map's place and sizes as constants. LRU lists and ring buffers are JavaScript's, called with plain numbers. Whatever
  * is not quite ordinary (a flag, a pointer that fails the check) takes the helper's general way.
  */
-import { BPF_MAP_TYPE, BPF_F_RDONLY_PROG, E2BIG, EEXIST, EINVAL } from '../abi/index.ts'
-import { type BpfMap, copyCode, HashBase, HashCode, mapHeader, RingBuffer } from '../maps/index.ts'
 import {
-  choose,
+  BPF_F_RDONLY_PROG,
+  BPF_MAP_TYPE,
+  BPF_RINGBUF_DISCARD_BIT,
+  E2BIG,
+  EEXIST,
+  EINVAL,
+} from '../abi/index.ts'
+import {
+  type BpfMap,
+  commitFunction,
+  copyCode,
+  HashBase,
+  HashCode,
+  mapHeader,
+  RingBuffer,
+  reserveFunction,
+} from '../maps/index.ts'
+import {
   type Code,
   type FunctionRef,
   i32,
   i64,
-  load32,
   type Local,
+  load32,
   select,
   seq,
   when,
@@ -44,7 +59,6 @@ export const mapImports: Readonly<Record<string, (map: BpfMap) => unknown>> = {
   update: (map) => (key: number, value: number, mode: number, cpu: number) =>
     map.update(key, value, BigInt(mode), cpu),
   delete: (map) => (key: number) => map.delete(key),
-  reserve: (map) => (size: number) => (map as RingBuffer).reserve(size >>> 0, 0n),
 }
 
 type Import<N extends readonly 'i32'[]> = FunctionRef<N, 'i32'>
@@ -57,7 +71,6 @@ interface KnownMap {
   readonly code: HashCode | undefined
   readonly update: Import<readonly ['i32', 'i32', 'i32', 'i32']> | undefined
   readonly remove: Import<readonly ['i32']> | undefined
-  readonly reserve: Import<readonly ['i32']> | undefined
 }
 
 /** A range that a helper was given: where it begins, and whether that is not to be trusted. */
@@ -71,11 +84,20 @@ export class MapCalls {
   readonly #context: ModuleContext
   readonly #maps = new Map<bigint, KnownMap>()
   readonly #updated = new Set<KnownMap>()
+  readonly #reserves = new Map<string, FunctionRef<readonly [], 'i32'>>()
+  readonly #wake: FunctionRef<readonly ['i32'], 'void'> | undefined
+  #commitCode: FunctionRef<readonly ['i32', 'i32', 'i32'], 'void'> | undefined
 
   /** Declares what the maps that the program names may need of JavaScript. */
   constructor(context: ModuleContext) {
     this.#context = context
     if (!context.options.inlinesHelpers) return
+    const commits = context.program.slots.some(
+      ({ row, imm }) => row?.name === 'call_helper' && (imm === HELPER.submit || imm === HELPER.discard),
+    )
+    if (commits && !context.isChecked) {
+      this.#wake = context.builder.importFunction('run', 'wake', ['i32'], 'void')
+    }
     for (const { row, constant } of context.program.slots) {
       if (row?.kind !== 'wide' || constant === undefined || this.#maps.has(constant)) continue
       const map = context.options.mapAt(constant)
@@ -109,10 +131,6 @@ export class MapCalls {
         ? builder.importFunction('map', name('update'), ['i32', 'i32', 'i32', 'i32'], 'i32')
         : undefined,
       remove: isLru ? builder.importFunction('map', name('delete'), ['i32'], 'i32') : undefined,
-      reserve:
-        map instanceof RingBuffer
-          ? builder.importFunction('map', name('reserve'), ['i32'], 'i32')
-          : undefined,
     }
   }
 
@@ -126,6 +144,8 @@ export class MapCalls {
 
   /** Undefined where the helper is to be called in general. */
   translate(at: SubprogramTranslator, slot: Slot, general: () => Code): Code | undefined {
+    if (slot.imm === HELPER.submit) return this.#commit(at, 0)
+    if (slot.imm === HELPER.discard) return this.#commit(at, BPF_RINGBUF_DISCARD_BIT)
     const value = at.values[1]
     const known = value?.kind === 'constant' ? this.#maps.get(value.value) : undefined
     if (known === undefined) return undefined
@@ -244,21 +264,30 @@ export class MapCalls {
     return guarded(key.before, key.isBad, general, at.set(0, i64.extend_i32_s(call)))
   }
 
-  #reserve(at: SubprogramTranslator, { reserve }: KnownMap): Code | undefined {
+  #reserve(at: SubprogramTranslator, { map, fields }: KnownMap): Code | undefined {
     const size = at.values[2]
     const flags = at.values[3]
-    const isOrdinary =
-      size?.kind === 'constant' &&
-      size.value <= 0x7fff_ffffn &&
-      flags?.kind === 'constant' &&
-      flags.value === 0n
-    if (reserve === undefined || !isOrdinary) return undefined
+    const isOrdinary = size?.kind === 'constant' && size.value <= 0x3fff_ffffn
+    if (!(map instanceof RingBuffer) || !isOrdinary) return undefined
+    if (flags?.kind !== 'constant' || flags.value !== 0n) return undefined
+    const { builder, options } = this.#context
+    const key = `${map.address} ${size.value}`
+    const reserve =
+      this.#reserves.get(key) ??
+      reserveFunction(builder, options.arena.offsetOf(map.address), fields.mask + 1, Number(size.value))
+    this.#reserves.set(key, reserve)
     const found = at.embedding.scope.local('i32')
     const record = i64.or(i64.extend_i32_u(found.get), i64.const(this.#context.arenaBase))
-    return seq(
-      found.set(reserve.call(i32.wrap_i64(at.get(2)))),
-      at.set(0, choose('i64', found.get, record, i64.const(0n))),
-    )
+    at.resultIsZero = i32.eqz(found.get)
+    return seq(found.set(reserve.call()), at.set(0, select(found.get, record, i64.const(0n))))
+  }
+
+  /** Only where a verifier has proved that r1 is a reserved record. */
+  #commit(at: SubprogramTranslator, extra: number): Code | undefined {
+    if (this.#wake === undefined || this.#context.isChecked) return undefined
+    this.#commitCode ??= commitFunction(this.#context.builder, this.#wake)
+    const call = this.#commitCode.call(i32.wrap_i64(at.get(1)), i32.wrap_i64(at.get(2)), i32.const(extra))
+    return seq(call, at.set(0, i64.const(0n)))
   }
 
   /** The range of `sizeBytes` bytes that a register points to, for reading. */

@@ -4,22 +4,25 @@
  * A subprogram becomes a function when something calls it that it is not inlined in. `run`, `tail` and `callback` are
  * what JavaScript calls: all take a frame and find arguments in the run's block.
  */
+
+import type { BpfMap } from '../maps/index.ts'
 import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
+  block,
   br,
   brIf,
   brTable,
-  block,
   type Code,
   type FunctionRef,
   i32,
   i64,
+  type Local,
   label,
   load32,
   load64,
   loop,
-  memory,
   ModuleBuilder,
+  memory,
   type OwnFunction,
   ret,
   seq,
@@ -28,17 +31,15 @@ import {
   unreachable,
   type ValueType,
   when,
-  type Local,
 } from '../wasm/index.ts'
 import { CallTranslator } from './calls.ts'
 import { faultCode } from './fault.ts'
 import { FRAME_STEP, FRAMES, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
 import type { DecodedProgram } from './program.ts'
+import type { ArgumentCount } from './registers.ts'
 import { type Subprogram, subprogramsOf } from './registers.ts'
 import { type Embedding, type FunctionScope, SubprogramTranslator } from './subprogram.ts'
 import { nothingKnown } from './values.ts'
-import type { BpfMap } from '../maps/index.ts'
-import type { ArgumentCount } from './registers.ts'
 
 export interface CompileOptions {
   /**

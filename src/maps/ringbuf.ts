@@ -27,12 +27,15 @@ import {
   BPF_RINGBUF_BUSY_BIT,
   BPF_RINGBUF_DISCARD_BIT,
   BPF_RINGBUF_HDR_SZ,
+  bytes,
   EAGAIN,
   EINVAL,
   ENOTSUPP,
   PAGE_SIZE,
+  struct,
+  u64,
 } from '../abi/index.ts'
-import { roundUp } from './layout.ts'
+import { mapHeader, roundUp } from './layout.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
 
@@ -42,6 +45,15 @@ const DATA_PAGE = 3
 const LARGEST_RECORD = 0x3fff_ffff
 const LENGTH_MASK = BPF_RINGBUF_DISCARD_BIT - 1
 const BYTES_IN_2_32 = 2 ** 32
+
+/** What stands behind the map's header in page 0, for this class and for compiled code. */
+export const ringState = struct('ring state', {
+  mapHeader: bytes(mapHeader.size),
+  /** Position of the oldest record that may still be busy. */
+  pending: u64,
+  /** Reservations and outputs that found no room. */
+  dropped: u64,
+})
 
 /** A range of the arena that mmap can show. */
 export interface Region {
@@ -53,14 +65,10 @@ export class RingBuffer extends MapBase {
   readonly memoryBytes: number
   /** Called when the reader should look: poll on the map becomes ready. */
   onWakeup: (() => void) | undefined
-  /** Reservations and outputs that found no room, which Linux does not count. */
-  dropped = 0
   readonly #consumer: number
   readonly #producer: number
   readonly #data: number
   readonly #size: number
-  /** Position of the oldest record that may still be busy. */
-  #pending = 0
 
   constructor(host: MapHost, definition: MapDefinition) {
     const size = definition.maxEntries
@@ -79,6 +87,11 @@ export class RingBuffer extends MapBase {
       consumer: { offset: this.#consumer, sizeBytes: PAGE_SIZE },
       producerAndData: { offset: this.#producer, sizeBytes: PAGE_SIZE + 2 * this.#size },
     }
+  }
+
+  /** Reservations and outputs that found no room, which Linux does not count. */
+  get dropped(): number {
+    return this.#position(this.header + ringState.offsets.dropped)
   }
 
   /** Bytes from the consumer to the producer position, busy records included. */
@@ -186,7 +199,7 @@ export class RingBuffer extends MapBase {
 
   #reserve(size: number, access: 'none' | 'write'): number {
     const record = this.#claim(size)
-    if (record === 0) this.dropped++
+    if (record === 0) this.#setPosition(this.header + ringState.offsets.dropped, this.dropped + 1)
     else if (access !== 'none') this.host.arena.setAccess(record, size, access)
     return record
   }
@@ -199,10 +212,11 @@ export class RingBuffer extends MapBase {
     const consumer = this.#position(this.#consumer)
     const producer = this.#position(this.#producer)
     const after = producer + length
-    this.#pending = this.#oldestBusy(producer)
+    const pending = this.#oldestBusy(producer)
+    this.#setPosition(this.header + ringState.offsets.pending, pending)
     // a consumer position from user space may be anything: never let it put a busy record at risk
     if (after - consumer > this.#size - 1 || after < consumer) return 0
-    if (after - this.#pending > this.#size - 1) return 0
+    if (after - pending > this.#size - 1) return 0
     const header = this.#data + (producer % this.#size)
     view.setUint32(header, (size | BPF_RINGBUF_BUSY_BIT) >>> 0, true)
     view.setUint32(header + 4, this.#pageOf(header), true)
@@ -213,7 +227,7 @@ export class RingBuffer extends MapBase {
   /** Moves from the oldest known position over records that are committed. */
   #oldestBusy(producer: number): number {
     const view = this.host.arena.view
-    let position = this.#pending
+    let position = this.#position(this.header + ringState.offsets.pending)
     while (position < producer) {
       const word = view.getUint32(this.#data + (position % this.#size), true)
       if ((word & BPF_RINGBUF_BUSY_BIT) !== 0) break

@@ -32,6 +32,13 @@ export type Statement =
       readonly value: bigint
       readonly flags: number
     }
+  /** Reserves, fills if there was room, and commits. */
+  | {
+      readonly kind: 'ring'
+      readonly sizeBytes: number
+      readonly isDiscarded: boolean
+      readonly flags: number
+    }
   | { readonly kind: 'helper'; readonly id: number }
   | { readonly kind: 'packet'; readonly row: Row; readonly offset: number; readonly src: number }
 
@@ -48,6 +55,9 @@ export interface RandomProgram {
   /** The first is the program, the others subprograms; each calls only later ones. */
   readonly functions: readonly Body[]
 }
+
+/** The last one is a ring buffer. */
+export type Maps = readonly { readonly address: bigint; readonly keySize: number }[]
 
 export const CONTEXT_BYTES = 64
 const DATA_SLOTS = 8
@@ -100,6 +110,12 @@ const map = fc.record({
   value: number64,
   flags: fc.constantFrom(0, 0, 0, 1, 2, 3, 4),
 })
+const ring = fc.record({
+  kind: fc.constant('ring' as const),
+  sizeBytes: fc.constantFrom(8, 12, 21, 300, 1000, 5000),
+  isDiscarded: fc.boolean(),
+  flags: fc.constantFrom(0, 1, 2),
+})
 const helper = fc.record({ kind: fc.constant('helper' as const), id: fc.constantFrom(5, 7, 8, 14, 15) })
 const packet = fc.record({
   kind: fc.constant('packet' as const),
@@ -116,6 +132,7 @@ const { body } = fc.letrec<{ body: Body; statement: Statement }>((tie) => ({
     { arbitrary: context, weight: 3 },
     { arbitrary: constant, weight: 3 },
     { arbitrary: map, weight: 4 },
+    { arbitrary: ring, weight: 1 },
     { arbitrary: call, weight: 2 },
     { arbitrary: helper, weight: 1 },
     { arbitrary: packet, weight: 1 },
@@ -206,10 +223,7 @@ const LOAD = 0x79
 const STORE = 0x7b
 
 /** The instructions; `maps` are what the statements' map numbers name, in turn. */
-export function write(
-  program: RandomProgram,
-  maps: readonly { readonly address: bigint; readonly keySize: number }[],
-): Instruction[] {
+export function write(program: RandomProgram, maps: Maps): Instruction[] {
   const writer = new Writer()
   const entries = program.functions.map(() => writer.label())
   for (const [n, statements] of program.functions.entries()) {
@@ -223,14 +237,9 @@ class FunctionWriter {
   readonly #writer: Writer
   readonly #number: number
   readonly #entries: readonly number[]
-  readonly #maps: readonly { readonly address: bigint; readonly keySize: number }[]
+  readonly #maps: Maps
 
-  constructor(
-    writer: Writer,
-    number: number,
-    entries: readonly number[],
-    maps: readonly { readonly address: bigint; readonly keySize: number }[],
-  ) {
+  constructor(writer: Writer, number: number, entries: readonly number[], maps: Maps) {
     this.#writer = writer
     this.#number = number
     this.#entries = entries
@@ -254,6 +263,10 @@ class FunctionWriter {
       this.#mix(1)
     }
     writer.emit({ opcode: 0x95 })
+  }
+
+  get #ring(): bigint {
+    return (this.#maps.at(-1) as { readonly address: bigint }).address
   }
 
   #mix(r: number): void {
@@ -320,6 +333,22 @@ class FunctionWriter {
         return this.#call(statement.target, statement.how)
       case 'map':
         return this.#map(statement)
+      case 'ring': {
+        const none = writer.label()
+        writer.wide(1, 1, this.#ring)
+        writer.emit({ opcode: MOV, dst: 2, imm: statement.sizeBytes })
+        writer.emit({ opcode: MOV, dst: 3, imm: 0 })
+        writer.emit({ opcode: 0x85, imm: 131 })
+        writer.jump(none, { opcode: 0x15, dst: 0, imm: 0 })
+        writer.emit({ opcode: STORE, dst: 0, src: 6 })
+        writer.emit({ opcode: 0x72, dst: 0, offset: statement.sizeBytes - 1, imm: 0x5a })
+        writer.emit({ opcode: 0xbf, dst: 1, src: 0 })
+        writer.emit({ opcode: MOV, dst: 2, imm: statement.flags })
+        writer.emit({ opcode: 0x85, imm: statement.isDiscarded ? 133 : 132 })
+        writer.emit({ opcode: MOV, dst: 0, imm: 1 })
+        writer.place(none)
+        return this.#afterCall()
+      }
       case 'helper':
         writer.emit({ opcode: 0x85, imm: statement.id })
         return this.#afterCall()
@@ -404,7 +433,7 @@ class FunctionWriter {
 
   #map({ operation, map: wanted, key, value, flags }: Extract<Statement, { kind: 'map' }>): void {
     const writer = this.#writer
-    const map = this.#maps[wanted % this.#maps.length] as { address: bigint; keySize: number }
+    const map = this.#maps[wanted % (this.#maps.length - 1)] as { address: bigint; keySize: number }
     const keyOffset = KEY + 8 - Math.ceil(map.keySize / 8) * 8
     for (let at = 0; at < map.keySize; at += 8) {
       writer.emit({ opcode: 0x7a, dst: 10, offset: keyOffset + at, imm: at === 0 ? key : 0 })

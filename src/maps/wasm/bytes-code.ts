@@ -1,4 +1,5 @@
-/** Copies, clears and comparisons of a known number of bytes. */
+/** Copies, clears and comparisons of a known number of bytes, and what programs may do with them. */
+import { type Access, SHADOW_WRITABLE } from '../../memory/index.ts'
 import { type Code, i32, i64, load32, load64, memory, seq, store32, store64 } from '../../wasm/index.ts'
 
 /** Up to here the accesses are written out; V8 calls a function for `memory.copy`, at some 10 ns. */
@@ -57,3 +58,19 @@ export function differCode(a: Code<'i32'>, b: Code<'i32'>, sizeBytes: number): C
 }
 
 export const isShort = (sizeBytes: number): boolean => sizeBytes <= MOST_UNROLLED
+
+/** `Arena.setAccess` for a range that begins `offset` bytes, a multiple of 8, behind an element. */
+export function shadowRange(shadow: Code<'i32'>, offset: number, sizeBytes: number, access: Access): Code {
+  const writable = access === 'write' ? SHADOW_WRITABLE : 0
+  const whole = sizeBytes >>> 3
+  const rest = sizeBytes & 7
+  const at = offset >>> 3
+  return seq(
+    ...(whole === 0
+      ? []
+      : [fillCode(i32.add(shadow, i32.const(at)), access === 'none' ? 0 : 8 | writable, whole)]),
+    ...(rest === 0
+      ? []
+      : [store32.low8(shadow, i32.const(access === 'none' ? 0 : rest | writable), at + whole)]),
+  )
+}

@@ -17,7 +17,7 @@ import {
   ENOENT,
   ENOMEM,
 } from '../../abi/index.ts'
-import { type Access, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../../memory/index.ts'
+import { type Access, type Arena, SHADOW_POINTER } from '../../memory/index.ts'
 import {
   block,
   br,
@@ -25,26 +25,26 @@ import {
   type Code,
   type FunctionRef,
   i32,
+  type Local,
   label,
   load32,
-  type Local,
   loop,
   type ModuleBuilder,
   type OwnFunction,
+  type ResultType,
   ret,
   seq,
   store32,
-  when,
-  type ResultType,
   type ValueType,
+  when,
 } from '../../wasm/index.ts'
 import { poolState } from '../element-pool.ts'
 import type { HashBase } from '../hash-base.ts'
 import { hashElement, KEY_OFFSET, mapHeader } from '../layout.ts'
 import { LruHashMap } from '../lru-hash.ts'
-import { copyCode, differCode, fillCode, isShort } from './bytes-code.ts'
 import { hasShortHash } from '../short-hash.ts'
-import { hashCode, type HashLocals, shortHashCode } from './jhash-code.ts'
+import { copyCode, differCode, fillCode, isShort, shadowRange } from './bytes-code.ts'
+import { type HashLocals, hashCode, shortHashCode } from './jhash-code.ts'
 
 const NEXT = hashElement.offsets.next
 const HASH = hashElement.offsets.hash
@@ -407,20 +407,4 @@ export class HashCode {
     if (this.#fields.cpuCount === 1) return first
     return i32.add(first, i32.mul(cpu, i32.const(this.#fields.valueStride)))
   }
-}
-
-/** `Arena.setAccess` for a range that begins `offset` bytes, a multiple of 8, behind an element. */
-function shadowRange(shadow: Code<'i32'>, offset: number, sizeBytes: number, access: Access): Code {
-  const writable = access === 'write' ? SHADOW_WRITABLE : 0
-  const whole = sizeBytes >>> 3
-  const rest = sizeBytes & 7
-  const at = offset >>> 3
-  return seq(
-    ...(whole === 0
-      ? []
-      : [fillCode(i32.add(shadow, i32.const(at)), access === 'none' ? 0 : 8 | writable, whole)]),
-    ...(rest === 0
-      ? []
-      : [store32.low8(shadow, i32.const(access === 'none' ? 0 : rest | writable), at + whole)]),
-  )
 }
