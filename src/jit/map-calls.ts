@@ -80,7 +80,11 @@ interface Argument {
   readonly isBad: Code<'i32'> | undefined
 }
 
+/** Look-ups in hash tables that a program has inline. */
+const MOST_INLINED = 8
+
 export class MapCalls {
+  #inlined = 0
   readonly #context: ModuleContext
   readonly #maps = new Map<bigint, KnownMap>()
   readonly #updated = new Set<KnownMap>()
@@ -184,17 +188,37 @@ export class MapCalls {
       )
     }
     if (code === undefined) return undefined
-    const found: Local<'i32'> = at.embedding.scope.local('i32')
+    const { found, search } = this.#search(at, code, key.address)
     at.resultIsZero = key.isBad === undefined ? i32.eqz(found.get) : undefined
     return guarded(
       key.before,
       key.isBad,
       general,
-      seq(
-        found.set(code.lookup.call(key.address, this.#cpu(at))),
-        at.set(0, select(found.get, pointer(found.get), i64.const(0n))),
-      ),
+      seq(search, at.set(0, select(found.get, pointer(found.get), i64.const(0n)))),
     )
+  }
+
+  /** Looks a key up: inline for the first few in a program, since each is some 40 instructions long. */
+  #search(
+    at: SubprogramTranslator,
+    code: HashCode,
+    key: Code<'i32'>,
+  ): { readonly found: Local<'i32'>; readonly search: Code } {
+    const { scope } = at.embedding
+    const inline =
+      this.#inlined < MOST_INLINED
+        ? code.lookupInline(
+            () => scope.local('i32'),
+            key,
+            () => this.#cpu(at),
+          )
+        : undefined
+    if (inline !== undefined) {
+      this.#inlined++
+      return { found: inline.found, search: inline.code }
+    }
+    const found = scope.local('i32')
+    return { found, search: found.set(code.lookup.call(key, this.#cpu(at))) }
   }
 
   #update(at: SubprogramTranslator, known: KnownMap, general: () => Code): Code | undefined {
