@@ -19,7 +19,7 @@ import type { Subprogram } from './flow/subprograms.ts'
 import type { KfuncTable } from './kfuncs/table.ts'
 import { VerifierLog } from './log/log.ts'
 import { StatePrinter } from './log/printer.ts'
-import type { MapSpec, ProgramInput } from './program.ts'
+import type { MapSpec, ProgramInput, SourceLine } from './program.ts'
 import type { Target } from './program-types/attach.ts'
 import type { ProgramKind } from './program-types/kind.ts'
 import type { Records } from './records/records.ts'
@@ -82,6 +82,11 @@ const GPL_COMPATIBLE = new Set([
   'Dual MPL/GPL',
 ])
 
+const NAMES_MAP: ReadonlySet<number> = new Set([1, 2, 5, 6])
+
+/** Blanks between an instruction and the state behind it. */
+const columnsBefore = (length: number): number => Math.ceil(Math.max(length + 4, 40) / 8) * 8 - length - 1
+
 export class Proof {
   readonly input: ProgramInput
   readonly program: Program
@@ -128,6 +133,9 @@ export class Proof {
   readonly stackLiveness = new StackLiveness()
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
   readonly #declTags = new Map<Btf, readonly BtfId[]>()
+  #instructionEnd = -1
+  #instructionLength = 0
+  #sourceLine: SourceLine | undefined = undefined
 
   constructor(
     input: ProgramInput,
@@ -201,6 +209,7 @@ export class Proof {
   checkReadable(n: number): Register {
     if (n >= 11) throw this.refuse(EINVAL, `R${n} is invalid`)
     const register = this.reg(n)
+    this.scratchedRegisters |= 1 << n
     if (register.kind === BASE.NOT_INIT) throw this.refuse(EACCES, `R${n} !read_ok`)
     return register
   }
@@ -335,20 +344,50 @@ export class Proof {
       this.printsState = false
     }
     if (this.scratchedRegisters !== 0 || this.scratchedSlots.size > 0) {
-      this.say(
-        `${this.index}:${printer.state(state, state.currentIndex, false, {
-          registers: this.scratchedRegisters,
-          slots: this.scratchedSlots,
-        })}`,
-      )
+      const text = printer.state(state, state.currentIndex, false, {
+        registers: this.scratchedRegisters,
+        slots: this.scratchedSlots,
+      })
+      if (this.log.reopenLine(this.#instructionEnd)) {
+        this.say(`${' '.repeat(columnsBefore(this.#instructionLength) - 1)};${text}`)
+      } else this.say(`${this.index}:${text}`)
       this.scratchedRegisters = 0
       this.scratchedSlots.clear()
     }
+    this.#logSource()
     const { opcode } = this.insn(this.index)
-    this.say(`${this.index}: (${opcode.toString(16).padStart(2, '0')}) ${this.disassemble(this.index)}\n`)
+    const line = `${this.index}: (${opcode.toString(16).padStart(2, '0')}) ${this.disassemble(this.index)}\n`
+    this.say(line)
+    this.#instructionLength = line.length
+    this.#instructionEnd = this.log.position
+  }
+
+  /** The source line, where another one begins. */
+  #logSource(): void {
+    const { lines } = this.input
+    let low = 0
+    let high = lines.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((lines[middle] as SourceLine).instruction <= this.index) low = middle + 1
+      else high = middle
+    }
+    const line = lines[low - 1]
+    const last = this.#sourceLine
+    if (line === undefined || (last !== undefined && last.file === line.file && last.line === line.line))
+      return
+    this.say(`; ${line.text.trimStart()} @ ${line.file.slice(line.file.lastIndexOf('/') + 1)}:${line.line}\n`)
+    this.#sourceLine = line
   }
 
   disassemble(index: number): string {
+    const insn = this.insn(index)
+    if (insn.opcode === 0x18) {
+      // Addresses of maps are the kernel's own affair.
+      const high = BigInt((this.program[index + 1]?.imm ?? 0) >>> 0)
+      const value = NAMES_MAP.has(insn.src) ? 0n : (high << 32n) | BigInt(insn.imm >>> 0)
+      return `r${insn.dst} = 0x${value.toString(16)}`
+    }
     return disassembleAt(this.program, index, {
       helperName: (id) => anyHelperName(id),
       kfuncName: (id, offset) => this.kfuncs.nameOf(id, offset),

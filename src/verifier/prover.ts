@@ -511,6 +511,7 @@ function verifyFunction(p: Proof, subprogram: number): void {
         if (takes.length !== 1 || takes[0]?.kind !== 'context') s.argumentsAreUnreliable = true
       } catch (error) {
         if (!(error instanceof Refusal)) throw error
+        if (error.message !== '') p.say(`${error.message}\n`)
         s.argumentsAreUnreliable = true
       }
     }
@@ -568,6 +569,33 @@ function mayHavePrivateStack({ programType, expectedAttachType }: ProgramInput):
   )
 }
 
+function logLiveRegisters(p: Proof): void {
+  p.say('Live regs before insn:\n')
+  for (let i = 0; i < p.length; i++) {
+    const loop = p.notes.component[i] as number
+    const live = p.notes.liveRegisters[i] as number
+    let text = ''
+    for (let n = 0; n < 10; n++) text += live & (1 << n) ? `${n}` : '.'
+    const { opcode } = p.insn(i)
+    p.say(
+      `${loop > 0 ? `${String(loop).padStart(3)} ` : '    '}${String(i).padStart(3)}: ${text} (${opcode.toString(16).padStart(2, '0')}) ${p.disassemble(i)}\n`,
+    )
+    if (opcode === OPCODE.LD_IMM64) i++
+  }
+}
+
+/** What was done, as tools read it from the end of the log. */
+function logStatistics(p: Proof, started: number): void {
+  if (p.log.level === 0) return
+  if (p.log.level & 4) {
+    p.say(`verification time ${Math.round((performance.now() - started) * 1000)} usec\n`)
+    p.say(`stack depth ${p.subprograms.map((s) => s.stackDepth).join('+')}\n`)
+  }
+  p.say(
+    `processed ${p.processed} insns (limit ${INSTRUCTION_LIMIT}) max_states_per_insn ${p.mostStatesAtOne} total_states ${p.totalStates} peak_states ${p.peakStates} mark_read 0\n`,
+  )
+}
+
 function run(p: Proof): void {
   findSubprograms(p)
   checkSubprograms(p)
@@ -578,6 +606,7 @@ function run(p: Proof): void {
   p.target = findTarget(p)
   findLoops(p)
   computeLiveRegisters(p, order)
+  if (p.log.level & 2) logLiveRegisters(p)
   verifyFunction(p, 0)
   verifyGlobalFunctions(p)
   checkStackDepth(p, mayHavePrivateStack(p.input))
@@ -595,6 +624,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     records,
     helpers: helpersFor(input),
   })
+  const started = performance.now()
   let refusal: Refusal | undefined
   try {
     if (kind === undefined) throw p.refuse(ENOTSUPP, `program type ${input.programType} is not supported`)
@@ -604,6 +634,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     refusal = error
     if (error.message !== '') p.say(`${error.message}\n`)
   }
+  logStatistics(p, started)
   const message = refusal?.message ?? ''
   return {
     accepted: refusal === undefined,

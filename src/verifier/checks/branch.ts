@@ -24,6 +24,7 @@ import { isMayGoto } from '../flow/graph.ts'
 import { pushBranch } from '../flow/paths.ts'
 import { isNotNull, isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
 import { EFAULT, EINVAL } from '../refusal.ts'
+import { frameInstruction } from '../state/equal.ts'
 import { markPrecise, note } from '../state/precision.ts'
 import { releaseReference } from '../state/references.ts'
 import { isSpill, type LinkedPlace, Slot, type State } from '../state/state.ts'
@@ -81,7 +82,9 @@ function collectLinked(p: Proof, id: number, into: LinkedPlace[]): void {
   const { frames } = p.state
   for (let f = frames.length - 1; f >= 0; f--) {
     const frame = frames[f]!
+    const live = p.notes.liveRegisters[frameInstruction(p.state, f)] as number
     for (let i = 0; i < 10; i++) {
+      if ((live & (1 << i)) === 0) continue
       const r = frame.regs[i] as Register
       if (r.kind !== BASE.SCALAR || (r.id & ~ADD_CONST) !== wanted) continue
       if (into.length < MAX_LINKED) into.push({ frame: f, isRegister: true, place: i })

@@ -104,6 +104,7 @@ export function checkFunctionCall(p: Proof, insn: Instruction): void {
   for (let i = 1; i <= 5; i++) callee.regs[i] = caller.regs[i] as Register
   forgetCallerSaved(caller)
   p.index = s.start
+  p.markAllScratched()
   p.logCall(caller.index)
 }
 

@@ -111,6 +111,7 @@ export function createDynptr(p: Proof, register: Register, type: number, cloneOf
   first.dynptrType = type
   first.firstSlot = true
   first.id = p.newId()
+  first.dynptrId = first.id
   if (type === DYNPTR_TYPE.RINGBUF) first.refObjId = cloneOf !== 0 ? cloneOf : acquireReference(p, p.index)
   const second = first.copy()
   second.firstSlot = false

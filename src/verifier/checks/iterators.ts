@@ -172,6 +172,7 @@ export function nextElement(p: Proof, place: IteratorPlace): void {
     const { regs } = queued.current
     regs[0] = notNull(p, regs[0] as Register)
   }
+  p.scratchedSlots.add(place.slot)
   changeIterator(state, place, (r) => {
     r.iterState = ITERATOR.DRAINED
   })

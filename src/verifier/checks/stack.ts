@@ -205,6 +205,7 @@ function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: n
   const index = slotOf(offset)
   const slot = frame.stack[index] as Slot
   const { bytes, register } = slot
+  p.scratchedSlots.add(index)
   const isReadable = (byte: number): boolean =>
     byte === BYTE.MISC || byte === BYTE.ZERO || byte === BYTE.INVALID
   if (!isSpill(slot)) {

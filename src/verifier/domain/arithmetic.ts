@@ -379,7 +379,6 @@ export function scalarOperation(op: AluOperation, d: Register, s: Register, is32
         : s.mask === 0n && s.smin === s.smax && s.umin === s.umax
       if (!isConst || s.umax >= (is32 ? 32n : 64n)) {
         makeUnknown(d)
-        if (is32) zeroExtend32(d)
         return
       }
       const by = Number(s.umin)
@@ -390,7 +389,6 @@ export function scalarOperation(op: AluOperation, d: Register, s: Register, is32
     }
     default:
       makeUnknown(d)
-      if (is32) zeroExtend32(d)
       return
   }
   if (is32) zeroExtend32(d)

@@ -205,7 +205,6 @@ export function isVisited(p: Proof): boolean {
           ) {
             p.say(`infinite loop detected at insn ${index}\ncur state:`)
             p.say(p.printer.state(current, current.currentIndex, true))
-            p.say('old state:')
             throw p.refuse(EINVAL, `old state:${p.printer.state(old, current.currentIndex, true).trimEnd()}`)
           }
         }

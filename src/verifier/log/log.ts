@@ -21,6 +21,15 @@ export class VerifierLog {
     if (this.level !== 0) this.#parts.push(text)
   }
 
+  /** Goes on with the line that was written last, if that is `position`; answers whether. */
+  reopenLine(position: number): boolean {
+    const last = this.#parts.length - 1
+    if (last < 0 || last + 1 !== position) return false
+    // The caller's buffer keeps the blank when the log goes back to before what follows.
+    this.#parts[last] = `${(this.#parts[last] as string).slice(0, -1)} `
+    return true
+  }
+
   rewind(position: number): void {
     if (position < this.#parts.length) this.#parts.length = position
   }

@@ -21,75 +21,42 @@ import { tnumText } from '../domain/tnum.ts'
 import { isSpill, type Slot, type State } from '../state/state.ts'
 
 /** Numbers beyond this are easier to read in hexadecimal. */
-const MAX_DECIMAL = 0xffffn
+const MAX_UNSIGNED = 0xffffn
+const MAX_SIGNED = 0x7fffn
 
-const unsignedText = (x: bigint): string => (x <= MAX_DECIMAL ? `${x}` : `0x${x.toString(16)}`)
-const signedText = (x: bigint, bits: 32 | 64): string =>
-  x >= -MAX_DECIMAL - 1n && x <= MAX_DECIMAL ? `${x}` : `0x${BigInt.asUintN(bits, x).toString(16)}`
+const unsignedText = (x: bigint): string => (x <= MAX_UNSIGNED ? `${x}` : `0x${x.toString(16)}`)
+const signedText = (x: bigint): string =>
+  x >= -MAX_SIGNED - 1n && x <= MAX_SIGNED ? `${x}` : `0x${BigInt.asUintN(64, x).toString(16)}`
 
-/** One bound that differs from the widest possible. */
-interface Bound {
-  readonly name: string
-  readonly value: bigint
-  readonly isSigned: boolean
-  readonly bits: 32 | 64
-  readonly omit: boolean
-}
+/** A 32-bit bound as Linux compares it with the 64-bit ones: extended by its sign only where it prints in decimal. */
+const narrow = (n: number): bigint => (n >= -0x8000 && n <= 0x7fff ? BigInt(n) : BigInt(n >>> 0))
 
-/** `smin=0,smax=umax=255`: bounds that are the same share one value. */
+/** `smin=0,smax=umax=255`: bounds that are the same share one value. Least and greatest alternate. */
 function rangesText(r: Register): string {
-  const big = (n: number): bigint => BigInt(n)
-  const bounds: Bound[] = [
-    { name: 'smin', value: r.smin, isSigned: true, bits: 64, omit: r.smin === S64_MIN },
-    { name: 'smax', value: r.smax, isSigned: true, bits: 64, omit: r.smax === S64_MAX },
-    { name: 'umin', value: r.umin, isSigned: false, bits: 64, omit: r.umin === 0n },
-    { name: 'umax', value: r.umax, isSigned: false, bits: 64, omit: r.umax === U64_MAX },
-    {
-      name: 'smin32',
-      value: big(r.s32min),
-      isSigned: true,
-      bits: 32,
-      omit: r.s32min === S32_MIN || big(r.s32min) === r.smin,
-    },
-    {
-      name: 'smax32',
-      value: big(r.s32max),
-      isSigned: true,
-      bits: 32,
-      omit: r.s32max === S32_MAX || big(r.s32max) === r.smax,
-    },
-    {
-      name: 'umin32',
-      value: big(r.u32min),
-      isSigned: false,
-      bits: 32,
-      omit: r.u32min === 0 || big(r.u32min) === r.umin,
-    },
-    {
-      name: 'umax32',
-      value: big(r.u32max),
-      isSigned: false,
-      bits: 32,
-      omit: r.u32max === U32_MAX || big(r.u32max) === r.umax,
-    },
+  const bounds: (readonly [name: string, value: bigint, isWidest: boolean])[] = [
+    ['smin', r.smin, r.smin === S64_MIN],
+    ['smax', r.smax, r.smax === S64_MAX],
+    ['umin', r.umin, r.umin === 0n],
+    ['umax', r.umax, r.umax === U64_MAX],
+    ['smin32', narrow(r.s32min), r.s32min === S32_MIN],
+    ['smax32', narrow(r.s32max), r.s32max === S32_MAX],
+    ['umin32', BigInt(r.u32min), r.u32min === 0],
+    ['umax32', BigInt(r.u32max), r.u32max === U32_MAX],
   ]
-  // The 32-bit ones are compared with the 64-bit ones as numbers of 64 bits.
-  const done = new Set<Bound>()
-  let text = ''
-  for (const bound of bounds) {
-    if (bound.omit || done.has(bound)) continue
-    text += `${text === '' ? '' : ','}${bound.name}=`
-    for (const other of bounds) {
-      if (other === bound || other.omit || done.has(other)) continue
-      if (bounds.indexOf(other) < bounds.indexOf(bound)) continue
-      if (BigInt.asUintN(64, other.value) !== BigInt.asUintN(64, bound.value)) continue
-      done.add(other)
-      text += `${other.name}=`
+  const parts: string[] = []
+  const done = bounds.map(([, , isWidest]) => isWidest)
+  bounds.forEach(([name, value], i) => {
+    if (done[i]) return
+    let text = `${name}=`
+    for (let k = i + 2; k < bounds.length; k += 2) {
+      const [otherName, other] = bounds[k] as (typeof bounds)[number]
+      if (done[k] || other !== value) continue
+      done[k] = true
+      text += `${otherName}=`
     }
-    done.add(bound)
-    text += bound.isSigned ? signedText(bound.value, bound.bits) : unsignedText(bound.value)
-  }
-  return text
+    parts.push(text + (name.startsWith('s') ? signedText(value) : unsignedText(value)))
+  })
+  return parts.join(',')
 }
 
 const RANGED: ReadonlySet<number> = new Set([BASE.PACKET, BASE.PACKET_META])
@@ -100,12 +67,13 @@ export class StatePrinter {
     const isKnownScalar = r.kind === BASE.SCALAR && r.mask === 0n
     if (isKnownScalar) {
       const value = BigInt.asIntN(64, r.value)
-      return `${r.precise ? 'P' : ''}${signedText(value, 64)}`
+      return `${r.precise ? 'P' : ''}${signedText(value)}`
     }
     const mark = r.kind === BASE.SCALAR && r.precise ? 'P' : ''
     if (r.kind === BASE.STACK && r.frame !== frame) return `fp[${r.frame}]${this.#stackOffset(r)}`
     if (r.kind === BASE.STACK) return `${mark}fp${this.#stackOffset(r)}`
     let text = `${mark}${kindName(r.kind)}`
+    if (r.kind === BASE.ARENA) return text
     if (baseOf(r.kind) === BASE.BTF_ID && r.btf !== undefined) {
       const type = r.btf.typeById(r.btfId as BtfId)
       text += type.kind === BTF_KIND.UNKN ? 'void' : type.name
@@ -119,12 +87,12 @@ export class StatePrinter {
       if (r.map.name !== '') parts.push(`map=${r.map.name}`)
       parts.push(`ks=${r.map.keySize},vs=${r.map.valueSize}`)
     }
-    if (r.kind !== BASE.SCALAR && r.off !== 0) parts.push(`off=${signedText(BigInt(r.off), 32)}`)
-    if (RANGED.has(r.kind)) parts.push(`r=${signedText(BigInt(r.range), 32)}`)
+    if (r.kind !== BASE.SCALAR && r.off !== 0) parts.push(`off=${signedText(BigInt(r.off))}`)
+    if (RANGED.has(r.kind)) parts.push(`r=${unsignedText(BigInt.asUintN(64, BigInt(r.range)))}`)
     if (baseOf(r.kind) === BASE.MEM) parts.push(`sz=${unsignedText(BigInt(r.memSize))}`)
     if (r.kind === BASE.DYNPTR) parts.push(`type=${dynptrTypeName(r.dynptrType)}`)
     if (r.mask === 0n) {
-      if (r.value !== 0n) parts.push(`imm=${signedText(BigInt.asIntN(64, r.value), 64)}`)
+      if (r.value !== 0n) parts.push(`imm=${signedText(BigInt.asIntN(64, r.value))}`)
     } else {
       const ranges = rangesText(r)
       if (ranges !== '') parts.push(ranges)
@@ -163,7 +131,7 @@ export class StatePrinter {
       }
       case BYTE.DYNPTR:
         if (!r.firstSlot) return ''
-        return `${place}=dynptr_${dynptrTypeName(r.dynptrType)}(id=${r.id}${r.refObjId !== 0 ? `,ref_id=${r.refObjId}` : ''})`
+        return `${place}=dynptr_${dynptrTypeName(r.dynptrType)}(id=${r.id}${r.refObjId !== 0 ? `,ref_id=${r.refObjId}` : ''}${r.dynptrId !== 0 ? `,dynptr_id=${r.dynptrId}` : ''})`
       case BYTE.ITER: {
         if (r.refObjId === 0) return ''
         const name = r.btf?.nameOf(r.btfId as BtfId).replace(/^bpf_iter_/, '') ?? ''
@@ -196,8 +164,8 @@ export class StatePrinter {
       if (!isSpill(slot) && slot.bytes === 0) return
       text += this.#slot(state, frameIndex, i, slot, printsAll)
     })
-    const held = state.references.filter((r) => r.kind === 'pointer' || r.kind === 'irq')
-    if (held.length > 0) text += ` refs=${held.map((r) => r.id).join(',')}`
+    const held = state.references.filter((r) => r.id !== 0)
+    if (held.length > 0 && state.references[0]?.id !== 0) text += ` refs=${held.map((r) => r.id).join(',')}`
     if (frame.inCallback) text += ' cb'
     if (frame.inAsyncCallback) text += ' async_cb'
     return `${text}\n`
