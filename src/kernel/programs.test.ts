@@ -1,6 +1,7 @@
 /** What programs do and leave behind: faults, recursion, tail calls, statistics, traces. */
 import { describe, expect, test } from 'vitest'
 import {
+  BPF_CMD,
   BPF_F_SLEEPABLE,
   BPF_LINK_INFO_SIZE,
   BPF_LINK_TYPE,
@@ -76,6 +77,24 @@ describe('a run-time error', () => {
     expect(caller.bpf('BPF_PROG_TEST_RUN', progTestRunAttr.encode({ prog_fd: program }))).toBe(-EFAULT)
     expect(kernel.stats().faults).toBe(1)
   })
+})
+
+test('a jump further than 16 bits count is loaded and taken', () => {
+  const { kernel, caller } = setUp()
+  const filling = 'r0 += 1\n'.repeat(70_000)
+  const program = caller.load(
+    `r0 = 0\nif r0 == 0 goto +1\ngoto +1\ngotol over\n${filling}over: r0 += 7\nexit`,
+    {
+      prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL,
+      prog_flags: BPF_F_SLEEPABLE,
+    },
+  )
+  expect(program).toBeGreaterThan(0)
+  const attr = caller.syscalls.memory.allocate(progTestRunAttr.size)
+  caller.syscalls.memory.view(attr, progTestRunAttr.size).set(progTestRunAttr.encode({ prog_fd: program }))
+  expect(caller.syscalls.bpf(BPF_CMD.BPF_PROG_TEST_RUN, attr, progTestRunAttr.size)).toBe(0)
+  expect(progTestRunAttr.read(caller.syscalls.memory.view(attr, progTestRunAttr.size)).retval).toBe(7)
+  expect(kernel.stats().faults).toBe(0)
 })
 
 test('a program may not write its registers', () => {

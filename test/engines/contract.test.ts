@@ -101,6 +101,20 @@ describe.each(['interpreter', 'jit'] as const)('%s', (name) => {
       expect([...arena.bytes.subarray(offset, offset + 16)]).toEqual(new Array(16).fill(0))
     })
 
+    it('needs no more behind an address than the access is wide', () => {
+      const arena = new Arena()
+      const offset = arena.allocate(13)!
+      arena.bytes[offset + 12] = 0x5a
+      const under = engine(name, arena, noHelpers)
+      const at = (source: string) =>
+        under.run(under.prepare(assembled(`${source}\nexit`)), arena.address(offset))
+      expect(at('r0 = *(u8 *)(r1 +12)')).toMatchObject({ ok: true, value: 0x5an })
+      expect(at('r0 = *(s8 *)(r1 +12)')).toMatchObject({ ok: true, value: 0x5an })
+      expect(at('r0 = 0\n*(u8 *)(r1 +12) = 7')).toMatchObject({ ok: true })
+      expect(at('r0 = *(u16 *)(r1 +12)')).toMatchObject({ ok: false, fault: { sizeBytes: 2 } })
+      expect(at('r0 = *(u8 *)(r1 +13)')).toMatchObject({ ok: false, fault: { sizeBytes: 1 } })
+    })
+
     it('sees memory that grew while a helper ran', () => {
       const arena = new Arena({ initialBytes: 65536 })
       const helper = () => {
@@ -303,6 +317,28 @@ describe.each(['interpreter', 'jit'] as const)('%s', (name) => {
       })
       expect(chain(toSelf, ['r0 = 0\ncall 12\nr0 += 3\nexit'])).toMatchObject({ ok: true, value: 3n })
       expect(calls).toBe(MAX_TAIL_CALLS + 1)
+    })
+  })
+
+  describe('a program of many instructions', () => {
+    const far = 70_000
+    const filling = assembled(`${'r0 += 1\n'.repeat(far)}exit`)
+
+    it('jumps, branches and calls further than 16 bits count', () => {
+      // Each way over the filling, then back to its start by a jump of a negative distance.
+      const program = [
+        ...assembled('r0 = 0\nif r1 == 1 goto +1'),
+        instruction({ opcode: 0x06, imm: far + 1 }),
+        ...filling,
+        ...assembled('r0 += 5\nif r1 == 0 goto +1'),
+        instruction({ opcode: 0x95 }),
+        instruction({ opcode: 0x85, src: 1, imm: 2 }),
+        instruction({ opcode: 0xb7, dst: 1, imm: 1 }),
+        instruction({ opcode: 0x06, imm: -(far + 7) }),
+        ...assembled('r0 = 7\nexit'),
+      ]
+      // 5, then the call's 7, then all of the filling.
+      expect(outcome(program)).toBe(BigInt(far + 7))
     })
   })
 
