@@ -3,12 +3,17 @@
  */
 import * as context from './bodies/context.ts'
 import * as control from './bodies/control.ts'
+import * as dynptr from './bodies/dynptr.ts'
+import * as keyless from './bodies/keyless.ts'
 import * as maps from './bodies/maps.ts'
 import * as output from './bodies/output.ts'
 import * as print from './bodies/print.ts'
 import * as probeRead from './bodies/probe-read.ts'
 import * as redirect from './bodies/redirect.ts'
+import { redirectMap } from './bodies/redirect-map.ts'
 import * as skb from './bodies/skb.ts'
+import * as stack from './bodies/stack.ts'
+import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
 import * as xdp from './bodies/xdp.ts'
 import type { HelperBody } from './environment.ts'
@@ -20,6 +25,29 @@ const bodiesByName = {
   bpf_map_delete_elem: maps.mapDeleteElem,
   bpf_map_lookup_percpu_elem: maps.mapLookupPercpuElem,
   bpf_for_each_map_elem: maps.forEachMapElem,
+  bpf_map_push_elem: keyless.mapPushElem,
+  bpf_map_pop_elem: keyless.mapPopElem,
+  bpf_map_peek_elem: keyless.mapPeekElem,
+  bpf_redirect_map: redirectMap,
+  bpf_get_stackid: stack.getStackid,
+  bpf_get_stack: stack.getStack,
+  bpf_get_current_task: task.getCurrentTask,
+  bpf_get_current_task_btf: task.getCurrentTask,
+  bpf_task_storage_get: task.taskStorageGet,
+  bpf_task_storage_delete: task.taskStorageDelete,
+  bpf_current_task_under_cgroup: task.currentTaskUnderCgroup,
+  bpf_get_current_cgroup_id: task.getCurrentCgroupId,
+  bpf_get_current_ancestor_cgroup_id: task.getCurrentAncestorCgroupId,
+  bpf_get_ns_current_pid_tgid: task.getNsCurrentPidTgid,
+  bpf_dynptr_from_mem: dynptr.dynptrFromMem,
+  bpf_dynptr_read: dynptr.dynptrRead,
+  bpf_dynptr_write: dynptr.dynptrWrite,
+  bpf_dynptr_data: dynptr.dynptrData,
+  bpf_ringbuf_reserve_dynptr: dynptr.ringbufReserveDynptr,
+  bpf_ringbuf_submit_dynptr: dynptr.ringbufSubmitDynptr,
+  bpf_ringbuf_discard_dynptr: dynptr.ringbufDiscardDynptr,
+  bpf_user_ringbuf_drain: dynptr.userRingbufDrain,
+  bpf_jiffies64: context.jiffies64,
   bpf_ktime_get_ns: context.ktimeGetNs,
   bpf_ktime_get_boot_ns: context.ktimeGetBootNs,
   bpf_ktime_get_coarse_ns: context.ktimeGetCoarseNs,

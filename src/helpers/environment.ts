@@ -20,6 +20,8 @@ export interface HelperTask {
   readonly gid: number
   /** At most 15 bytes. */
   readonly comm: string
+  /** Of the operating system's own structure, where it says. */
+  readonly address?: bigint | undefined
 }
 
 export interface HelperEnvironment {
@@ -36,6 +38,10 @@ export interface HelperEnvironment {
   /** Nanoseconds since boot with it. */
   bootNs(): bigint
   task(): HelperTask | undefined
+  /** Whether the thread with this id has not ended; without it values of ended tasks stay. */
+  taskExists?(pid: number): boolean
+  /** Addresses of the frames that led here, innermost first; undefined where they cannot be found. */
+  backtrace?(space: 'kernel' | 'user'): readonly bigint[] | undefined
   /** 32 random bits, unsigned. */
   random(): number
   /** Copies from the operating system's kernel memory: 0, or -EFAULT. Arena addresses never come here. */

@@ -9,13 +9,21 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKernel } from './kernel.ts'
 import { batchCases } from './testing/oracle-batch-cases.ts'
+import { helperCases } from './testing/oracle-helper-cases.ts'
 import { mapCases } from './testing/oracle-map-cases.ts'
 import { packetCases } from './testing/oracle-packet-cases.ts'
 import { perfCases } from './testing/oracle-perf-cases.ts'
 import { programCases } from './testing/oracle-program-cases.ts'
 import { TinyPort } from './testing/tiny-port.ts'
 
-const cases = [...mapCases(), ...batchCases(), ...programCases(), ...perfCases(), ...packetCases()]
+const cases = [
+  ...mapCases(),
+  ...batchCases(),
+  ...helperCases(),
+  ...programCases(),
+  ...perfCases(),
+  ...packetCases(),
+]
 
 const missing = [
   ...(process.platform === 'linux' && process.getuid?.() === 0 ? [] : ['needs root on Linux']),

@@ -27,6 +27,8 @@ export interface TaskIdentity {
   readonly gid: number
   /** At most 15 bytes. */
   readonly comm: string
+  /** Of the operating system's own structure: `bpf_get_current_task()`. 0 or absent: it does not say. */
+  readonly address?: bigint | undefined
 }
 
 export interface Port extends ProbeTarget {
@@ -57,6 +59,12 @@ export interface Port extends ProbeTarget {
    * count against a kretprobe's `maxactive`.
    */
   taskExists?(pid: number): boolean
+
+  /**
+   * Addresses of the frames that led to where `cpu` stands, innermost first. Absent or undefined: they cannot be
+   * found, and a kernel stack is the probed address alone.
+   */
+  backtrace?(cpu: number, space: 'kernel' | 'user'): readonly bigint[] | undefined
 
   /** Nanoseconds since boot, without (`monotonic`) and with (`boot`) the time spent suspended. */
   clockNs(clock: 'monotonic' | 'boot'): bigint

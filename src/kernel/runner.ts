@@ -193,6 +193,14 @@ class Environment implements RunEnvironment {
     return this.#host.port.currentTask(this.cpu)
   }
 
+  taskExists(pid: number): boolean {
+    return this.#host.port.taskExists?.(pid) ?? true
+  }
+
+  backtrace(space: 'kernel' | 'user'): readonly bigint[] | undefined {
+    return this.#host.port.backtrace?.(this.cpu, space)
+  }
+
   random(): number {
     return this.#host.random()
   }

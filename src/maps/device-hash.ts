@@ -44,9 +44,10 @@ export class DeviceHash extends HashBase {
     return flags !== 0n ? -EINVAL : -ENOTSUPP
   }
 
-  /** Whether a packet can be sent to the index at offset `key`. */
-  hasKey(key: number): boolean {
-    return this.find(key) !== 0
+  /** Whether a packet can be sent to `index`. */
+  has(index: number): boolean {
+    this.host.arena.view.setUint32(this.scratchKey, index, true)
+    return this.find(this.scratchKey) !== 0
   }
 
   protected updateFromUser(key: number, value: number, flags: bigint): number {

@@ -97,6 +97,11 @@ export class EmptyMap extends MapBase {
     this.writeHeader({ cpuCount: 1, elementSize: 0, data: 0, mask: 0, seed: 0 })
   }
 
+  /** Whether a packet can be sent to `index`: to no socket. */
+  has(_index: number): boolean {
+    return false
+  }
+
   lookup(_key: number, _cpu: number): number {
     return 0
   }

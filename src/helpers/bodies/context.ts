@@ -2,12 +2,19 @@
 import { badMemory, u32Of } from '../access.ts'
 import type { HelperBody, HelperEnvironment } from '../environment.ts'
 
+/** HZ is 250. */
+const NS_PER_JIFFY = 4_000_000n
+const FIRST_JIFFY = (1n << 32n) - 300n * 250n
+
 export const ktimeGetNs: HelperBody = (env) => env.monotonicNs()
 
 export const ktimeGetBootNs: HelperBody = (env) => env.bootNs()
 
 /** Linux gives the time of the last tick; any time up to now is right. */
 export const ktimeGetCoarseNs: HelperBody = (env) => env.monotonicNs()
+
+/** Ticks of 4 ms; the count began 5 minutes before it overflows 32 bits. */
+export const jiffies64: HelperBody = (env) => FIRST_JIFFY + env.monotonicNs() / NS_PER_JIFFY
 
 export const getSmpProcessorId: HelperBody = (env) => BigInt(env.cpu)
 

@@ -46,10 +46,12 @@ class ObservedTask implements TaskIdentity {
   readonly tgid: number
   readonly uid: number
   readonly gid: number
+  readonly address: bigint
   readonly #comm: Uint8Array
   #name: string | undefined
 
-  constructor(layout: Layout, task: DataView) {
+  constructor(layout: Layout, task: DataView, address: bigint) {
+    this.address = address
     this.pid = task.getUint32(layout.pid.offset, true)
     this.tgid = task.getUint32(layout.tgid.offset, true)
     this.uid = task.getUint32(layout.uid.offset, true)
@@ -84,8 +86,8 @@ class HartView {
     this.taskBytes = new Uint8Array(this.task.buffer)
   }
 
-  /** The identity that `taskBytes` spell. */
-  identity(): TaskIdentity {
+  /** The identity that `taskBytes`, read from `address`, spell. */
+  identity(address: bigint): TaskIdentity {
     const { taskBytes } = this
     const seen = this.#seen
     if (seen !== undefined && this.#identity !== undefined) {
@@ -94,7 +96,7 @@ class HartView {
       if (i === seen.length) return this.#identity
     }
     this.#seen = taskBytes.slice()
-    this.#identity = new ObservedTask(this.#layout, this.task)
+    this.#identity = new ObservedTask(this.#layout, this.task, address)
     return this.#identity
   }
 }
@@ -130,7 +132,7 @@ export class TaskObserver {
     if (!this.#read(cpu, pointerAddress, view.pointerBytes)) return undefined
     const taskAddress = view.pointer.getBigUint64(0, true)
     if (taskAddress === 0n || !this.#read(cpu, taskAddress, view.taskBytes)) return undefined
-    return view.identity()
+    return view.identity(taskAddress)
   }
 
   /** Whether there is a task `pid` that has not ended. */
