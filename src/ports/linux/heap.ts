@@ -80,18 +80,29 @@ export class Heap {
 
   /** The bytes of a range inside one allocation; undefined elsewhere. */
   view(address: number, sizeBytes: number): Uint8Array | undefined {
-    const slab = this.#slabs.find(address)
-    if (slab === undefined) return undefined
-    const offset = address - slab.base
-    const block = Math.floor(offset / slab.blockBytes)
-    const end = block * slab.blockBytes + (slab.sizes[block] as number)
-    return offset + sizeBytes <= end ? slab.bytes.subarray(offset, offset + sizeBytes) : undefined
+    const slab = this.#slabAround(address, sizeBytes)
+    const offset = slab === undefined ? 0 : address - slab.base
+    return slab?.bytes.subarray(offset, offset + sizeBytes)
+  }
+
+  /** Whether all of a range lies in one allocation. */
+  holds(address: number, sizeBytes: number): boolean {
+    return this.#slabAround(address, sizeBytes) !== undefined
   }
 
   clear(): void {
     this.#slabs.clear()
     this.#available.clear()
     this.#allocations = 0
+  }
+
+  #slabAround(address: number, sizeBytes: number): Slab | undefined {
+    const slab = this.#slabs.find(address)
+    if (slab === undefined) return undefined
+    const offset = address - slab.base
+    const block = Math.floor(offset / slab.blockBytes)
+    const end = block * slab.blockBytes + (slab.sizes[block] as number)
+    return offset + sizeBytes <= end ? slab : undefined
   }
 
   #addSlab(blockBytes: number, blocks: number): Slab {

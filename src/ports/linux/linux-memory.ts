@@ -33,7 +33,8 @@ export class LinuxMemory implements UserMemory {
   }
 
   view(pointer: UserPointer, sizeBytes: number): Uint8Array {
-    const view = this.#find(pointer, sizeBytes)
+    const address = Number(pointer)
+    const view = this.#heap.view(address, sizeBytes) ?? this.mappings.view(address, sizeBytes)
     if (view === undefined) {
       throw new RangeError(`${sizeBytes} bytes at 0x${pointer.toString(16)} are not mapped`)
     }
@@ -42,17 +43,13 @@ export class LinuxMemory implements UserMemory {
 
   /** Whether the kernel may be given this range: all of it lies in one allocation or mapping. */
   holds(pointer: UserPointer, sizeBytes: number): boolean {
-    return this.#find(pointer, sizeBytes) !== undefined
+    const address = Number(pointer)
+    return this.#heap.holds(address, sizeBytes) || this.mappings.holds(address, sizeBytes)
   }
 
   close(): void {
     this.#isClosed = true
     this.mappings.unmapAll()
     this.#heap.clear()
-  }
-
-  #find(pointer: UserPointer, sizeBytes: number): Uint8Array | undefined {
-    const address = Number(pointer)
-    return this.#heap.view(address, sizeBytes) ?? this.mappings.view(address, sizeBytes)
   }
 }

@@ -1,6 +1,9 @@
 /** On the Linux that runs the tests, where it may be called; skipped with the reason elsewhere. */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   BPF_CMD,
@@ -156,6 +159,35 @@ describe.skipIf(why !== '')(why === '' ? 'the running Linux' : `the running Linu
     stale.fill(9)
     expect([...kernel.memory.view(again + 4n, 3)]).toEqual([1, 2, 3])
     expect(kernel.munmap(again, PAGE_SIZE)).toBe(0)
+  })
+
+  test('addresses of mappings that were looked at come back with the last view', async ({ skip }) => {
+    setFlagsFromString('--expose_gc')
+    const collect: unknown = runInNewContext('gc')
+    if (typeof collect !== 'function') return skip('needs a garbage collector that can be called')
+    open()
+    const fd = createArray()
+    const addresses = Array.from({ length: 64 }, () => {
+      const address = kernel.mmap(0n, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0)
+      kernel.memory.view(address, 8)
+      expect(kernel.munmap(address, PAGE_SIZE)).toBe(0)
+      return address
+    })
+    const occupied = () => {
+      const lines = readFileSync('/proc/self/maps', 'utf8').split('\n')
+      const ranges = lines.map((line) =>
+        (line.split(' ')[0] ?? '').split('-').map((end) => BigInt(`0x${end || 0}`)),
+      )
+      return addresses.filter((at) => ranges.some(([from = 0n, to = 0n]) => at >= from && at < to)).length
+    }
+    expect(new Set(addresses).size).toBe(64)
+    expect(occupied()).toBe(64)
+    for (let round = 0; round < 20 && occupied() > 0; round++) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    // Others may have been given some of them since.
+    expect(occupied()).toBeLessThan(8)
   })
 
   test('a fixed address never replaces what is there', () => {

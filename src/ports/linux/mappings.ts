@@ -56,18 +56,28 @@ export class Mappings {
     return this.#release(mapping)
   }
 
+  /** The bytes of a range inside one mapping; undefined elsewhere. */
   view(address: number, sizeBytes: number): Uint8Array | undefined {
-    const mapping = this.#regions.find(address)
+    const mapping = this.#around(address, sizeBytes)
     if (mapping === undefined) return undefined
-    const offset = address - mapping.base
-    if (offset + sizeBytes > mapping.lengthBytes) return undefined
     mapping.buffer ??= this.#libc.view(mapping.base, mapping.lengthBytes)
-    return new Uint8Array(mapping.buffer, offset, sizeBytes)
+    return new Uint8Array(mapping.buffer, address - mapping.base, sizeBytes)
+  }
+
+  /** Whether all of a range lies in one mapping. */
+  holds(address: number, sizeBytes: number): boolean {
+    return this.#around(address, sizeBytes) !== undefined
   }
 
   unmapAll(): void {
     for (const mapping of this.#regions) this.#release(mapping)
     this.#regions.clear()
+  }
+
+  #around(address: number, sizeBytes: number): Mapping | undefined {
+    const mapping = this.#regions.find(address)
+    if (mapping === undefined || address + sizeBytes > mapping.base + mapping.lengthBytes) return undefined
+    return mapping
   }
 
   #release({ base, lengthBytes, buffer }: Mapping): number {
