@@ -1,6 +1,6 @@
 /**
- * One client, two kernels: this project's and the Linux that runs the tests. Each test runs on both, with an
- * object that is compiled here.
+ * One client, two kernels: this project's and the Linux that runs the tests, called from another process and from
+ * this one. Each test runs on all, with an object that is compiled here.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -33,6 +33,7 @@ import {
   SyscallError,
   VerifierError,
 } from '../../src/client/index.ts'
+import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
 import { GuestUnderTest, repositoryFile } from '../support/guest.ts'
 import { LinuxProcess } from '../support/linux-process.ts'
 
@@ -55,9 +56,11 @@ function compile(name: string): Uint8Array | undefined {
 const object = compile('events')
 const refused = compile('refused')
 const linux = LinuxProcess.open()
+const direct = openLinux()
 
 afterAll(() => {
   if (typeof linux !== 'string') linux[Symbol.dispose]()
+  if (!(direct instanceof LinuxUnavailable)) direct[Symbol.dispose]()
 })
 
 interface KernelUnderTest extends Disposable {
@@ -81,7 +84,7 @@ const kernels: readonly {
     },
   },
   {
-    name: 'the running Linux',
+    name: 'the running Linux, in another process',
     missing: typeof linux === 'string' ? linux : '',
     provesSafety: true,
     open() {
@@ -90,6 +93,21 @@ const kernels: readonly {
         syscalls: process,
         [Symbol.dispose]() {
           expect(process.allocations).toBe(0)
+        },
+      }
+    },
+  },
+  {
+    name: 'the running Linux',
+    missing: direct instanceof LinuxUnavailable ? direct.message : '',
+    provesSafety: true,
+    open() {
+      const syscalls = direct as Exclude<typeof direct, LinuxUnavailable>
+      return {
+        syscalls,
+        [Symbol.dispose]() {
+          expect(syscalls.openDescriptors).toEqual([])
+          expect(syscalls.memory.allocations).toBe(0)
         },
       }
     },
