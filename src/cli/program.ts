@@ -58,8 +58,10 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
   addSyscount(program, host, finish)
   addRun(program, host, finish)
 
+  addVerify(program, host, finish)
   const prog = program.command('prog').description('look at programs')
   addDisasm(prog, host, finish)
+  addProgRun(prog, host, finish)
   const btf = program.command('btf').description('look at types')
   addBtfDump(btf, host, finish)
   const kernel = program.command('kernel').description('look at a guest kernel')
@@ -194,6 +196,45 @@ function addDisasm(parent: Command, host: Host, finish: Finish): void {
     })
 }
 
+function addProgRun(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('run')
+    .description(
+      'Runs a program of an object on an input: its result, what it made of the data, and ns per run.',
+    )
+    .argument('<object>', 'an object of clang')
+    .option('-p, --program <name>', 'the program, where there are several')
+    .option('--data-in <file>', 'a packet (default for programs that take one: 64 bytes of zeroes)')
+    .option('--ctx-in <file>', 'the context')
+    .option('--repeat <times>', 'run it so often, and give the average', positiveInteger, 1)
+    .addOption(
+      new Option('--engine <name>', "what runs it; 'linux' is the kernel of this machine")
+        .choices(['jit', 'interpreter', 'linux'])
+        .default('jit'),
+    )
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf prog run filter.bpf.o --data-in frame.bin', 'a filter on a packet'],
+        ['anybpf prog run filter.bpf.o --repeat 100000', 'how fast it is'],
+        ['anybpf prog run filter.bpf.o --repeat 100000 --engine linux', "how fast Linux's compiler makes it"],
+      ]),
+    )
+    .action(async (path: string, options: ProgRunOptions) => {
+      const { runProgRun } = await import('./commands/prog-run.ts')
+      const { program, dataIn, ctxIn, repeat, engine } = options
+      finish(await runProgRun(host, { path, program, dataPath: dataIn, contextPath: ctxIn, repeat, engine }))
+    })
+}
+
+interface ProgRunOptions {
+  readonly program?: string
+  readonly dataIn?: string
+  readonly ctxIn?: string
+  readonly repeat: number
+  readonly engine: 'jit' | 'interpreter' | 'linux'
+}
+
 function addBtfDump(parent: Command, host: Host, finish: Finish): void {
   parent
     .command('dump')
@@ -214,6 +255,50 @@ function addBtfDump(parent: Command, host: Host, finish: Finish): void {
       const [file, ...rest] = path === 'file' && words.length > 0 ? words : [path, ...words]
       finish(runBtfDump(host, { path: file as string, words: rest, basePath: options.base }))
     })
+}
+
+function addVerify(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('verify')
+    .description(
+      'Proves that the programs of an object are safe, as the kernel does before it runs them. Says of each that is ' +
+        'not why, where in the source, and what to do.',
+    )
+    .argument('<object>', 'an object of clang')
+    .option('-p, --program <name>', 'only this program')
+    .option('--btf <file>', "a kernel's types, such as /sys/kernel/btf/vmlinux")
+    .option('-j, --json', 'print a line of JSON for each program')
+    .option('--states', 'print every instruction with the state of the registers')
+    .option('--stats', 'print instructions processed, states, stack depth and time')
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf verify mine.bpf.o', 'all programs'],
+        ['anybpf verify mine.bpf.o -p on_packet --states', 'what is known at each instruction of one'],
+        ['anybpf verify mine.bpf.o --btf /sys/kernel/btf/vmlinux', 'with the types of this kernel'],
+      ]),
+    )
+    .action(async (path: string, options: VerifyOptions) => {
+      const { runVerify } = await import('./commands/verify.ts')
+      finish(
+        runVerify(host, {
+          path,
+          program: options.program,
+          btf: options.btf,
+          json: options.json === true,
+          states: options.states === true,
+          stats: options.stats === true,
+        }),
+      )
+    })
+}
+
+interface VerifyOptions {
+  readonly program?: string
+  readonly btf?: string
+  readonly json?: true
+  readonly states?: true
+  readonly stats?: true
 }
 
 function addSymbols(parent: Command, host: Host, finish: Finish): void {
