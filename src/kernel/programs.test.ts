@@ -1,7 +1,6 @@
 /** What programs do and leave behind: faults, recursion, tail calls, statistics, traces. */
 import { describe, expect, test } from 'vitest'
 import {
-  BPF_CMD,
   BPF_F_SLEEPABLE,
   BPF_LINK_INFO_SIZE,
   BPF_LINK_TYPE,
@@ -90,10 +89,9 @@ test('a jump further than 16 bits count is loaded and taken', () => {
     },
   )
   expect(program).toBeGreaterThan(0)
-  const attr = caller.syscalls.memory.allocate(progTestRunAttr.size)
-  caller.syscalls.memory.view(attr, progTestRunAttr.size).set(progTestRunAttr.encode({ prog_fd: program }))
-  expect(caller.syscalls.bpf(BPF_CMD.BPF_PROG_TEST_RUN, attr, progTestRunAttr.size)).toBe(0)
-  expect(progTestRunAttr.read(caller.syscalls.memory.view(attr, progTestRunAttr.size)).retval).toBe(7)
+  const attr = progTestRunAttr.encode({ prog_fd: program })
+  expect(caller.bpf('BPF_PROG_TEST_RUN', attr)).toBe(0)
+  expect(progTestRunAttr.read(attr).retval).toBe(7)
   expect(kernel.stats().faults).toBe(0)
 })
 
