@@ -80,6 +80,8 @@ export interface ProofVerdict {
   readonly log: string
   /** Slot of the instruction where the proof stopped. */
   readonly instruction: number
+  /** What each register holds there, in Linux's words; empty where nothing was written. */
+  readonly registers: readonly string[]
   readonly statistics: Statistics
 }
 
@@ -544,6 +546,9 @@ function checkWalkedCalls(p: Proof): void {
   }
 }
 
+const registersOf = (p: Proof): readonly string[] =>
+  p.regs.map((r) => (r.kind === BASE.NOT_INIT ? '' : p.printer.register(p.state, p.state.currentIndex, r)))
+
 function statisticsOf(p: Proof): Statistics {
   return {
     processed: p.processed,
@@ -642,6 +647,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     message: message.slice(message.lastIndexOf('\n') + 1),
     log: p.log.text,
     instruction: p.index,
+    registers: refusal === undefined || p.state === undefined ? [] : registersOf(p),
     statistics: statisticsOf(p),
   }
 }
