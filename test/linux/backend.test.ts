@@ -9,8 +9,11 @@ import {
   BPF_CMD,
   BPF_MAP_TYPE,
   BPF_PROG_TYPE,
+  bpfMapInfo,
+  bpfProgInfo,
   MAP_SHARED,
   O_RDONLY,
+  objGetInfoAttr,
   PAGE_SIZE,
   PERF_TYPE,
   POLLIN,
@@ -302,6 +305,52 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
     }
     memory.free(attr)
     return outcome
+  },
+  'what a kernel says of a map and a program'(kernel) {
+    using collection = loaded(kernel)
+    const infoOf = (fd: number, layout: typeof bpfMapInfo | typeof bpfProgInfo) => {
+      const info = kernel.memory.allocate(layout.size)
+      const attr = objGetInfoAttr.encode({ bpf_fd: fd, info_len: layout.size, info })
+      const result = bpf(kernel, BPF_CMD.BPF_OBJ_GET_INFO_BY_FD, attr)
+      const bytes = kernel.memory.view(info, layout.size).slice()
+      kernel.memory.free(info)
+      return { result, bytes }
+    }
+    const maps = [...collection.maps].map(([name, map]) => {
+      const { result, bytes } = infoOf(map.fd, bpfMapInfo)
+      const { type, key_size, value_size, max_entries, map_flags, map_extra, ...info } =
+        bpfMapInfo.read(bytes)
+      const types = [info.btf_id !== 0, info.btf_key_type_id, info.btf_value_type_id]
+      return {
+        name,
+        result,
+        kernelName: info.name,
+        type,
+        key_size,
+        value_size,
+        max_entries,
+        map_flags,
+        map_extra,
+        types,
+      }
+    })
+    const programs = [...collection.programs].map(([name, program]) => {
+      const { result, bytes } = infoOf(program.fd, bpfProgInfo)
+      const { type, flags, nr_map_ids, tag, nr_func_info, nr_line_info, ...info } = bpfProgInfo.read(bytes)
+      const tagText = hex(tag)
+      return {
+        name,
+        result,
+        kernelName: info.name,
+        type,
+        flags,
+        nr_map_ids,
+        tagText,
+        nr_func_info,
+        nr_line_info,
+      }
+    })
+    return { maps, programs }
   },
   async 'a reader that waits is woken by a run'(kernel) {
     using collection = loaded(kernel)
