@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Btf, CORE_KINDS, CoreError } from '../src/btf/index.ts'
 import { coreRelocator, relocateCore } from '../src/client/core.ts'
+import { LoadError } from '../src/client/errors.ts'
 import { type CollectionSpec, type LinkedProgram, linkProgram, openObject } from '../src/client/spec/index.ts'
 import { ElfError, parseElf } from '../src/elf/index.ts'
 import { coreSources } from './support/core-source.ts'
@@ -112,7 +113,8 @@ function compare(object: string, target: Btf, btf?: string): Comparison {
 
 function* relocated(spec: CollectionSpec, target: Btf) {
   const names = spec.programs.map(({ name }) => name)
-  const relocator = coreRelocator(spec, new Set(names), () => [target])
+  const relocator = coreRelocator(spec, new Set(names), { types: () => target, allTypes: () => [target] })
+  if (relocator instanceof LoadError) throw new Error(relocator.message)
   for (const name of names) {
     const linked = linkProgram(spec, name)
     if (!('instructions' in linked)) throw new Error(linked.message)

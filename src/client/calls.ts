@@ -61,6 +61,10 @@ export interface ProgramToLoad {
   readonly license: string
   readonly kernelVersion: number
   readonly instructions: Uint8Array
+  /** The function or type of the kernel that the program is for: its id, and the module's descriptor (0: the kernel). */
+  readonly attachTo?: { readonly id: number; readonly btfFd: number } | undefined
+  /** Descriptors that instructions name by index: types of the modules whose functions are called. */
+  readonly fdArray?: readonly number[]
   /** Descriptor of the types, with `struct bpf_func_info[]` and `struct bpf_line_info[]`. */
   readonly btf:
     | { readonly fd: number; readonly funcInfo: Uint8Array; readonly lineInfo: Uint8Array }
@@ -118,6 +122,11 @@ export function loadProgram(
       insns: put(program.instructions),
       insn_cnt: program.instructions.length / 8,
       license: owner.own(UserBuffer.ofString(syscalls.memory, program.license)).pointer,
+      attach_btf_id: program.attachTo?.id ?? 0,
+      attach_prog_fd: program.attachTo?.btfFd ?? 0,
+      ...(program.fdArray?.length
+        ? { fd_array: put(new Uint8Array(Int32Array.from(program.fdArray).buffer)) }
+        : {}),
       ...(logBuffer === undefined
         ? {}
         : { log_level: log?.level ?? 1, log_buf: logBuffer.pointer, log_size: logBuffer.sizeBytes }),
@@ -146,19 +155,36 @@ export function openFile(syscalls: Syscalls, path: string, flags = O_RDONLY): De
   return fd < 0 ? fd : new Descriptor(syscalls, fd)
 }
 
-/** A small text file of the kernel, from its beginning to its end, or -errno. */
-export function readTextFile(syscalls: Syscalls, path: string): string | number {
+/** Bytes that are asked for at a time. */
+const READ_BYTES = 128 * 1024
+
+/** A file of the kernel, from its beginning to its end, or -errno. */
+export function readFile(syscalls: Syscalls, path: string): Uint8Array | number {
   const file = openFile(syscalls, path)
   if (typeof file === 'number') return file
   using open = file
-  using buffer = new UserBuffer(syscalls.memory, 4096)
-  const decoder = new TextDecoder()
-  let text = ''
+  using buffer = new UserBuffer(syscalls.memory, READ_BYTES)
+  const pieces: Uint8Array[] = []
+  let length = 0
   for (;;) {
     const count = syscalls.read(open.fd, buffer.pointer, buffer.sizeBytes)
     if (count === -EINTR) continue
     if (count < 0) return count
-    if (count === 0) return text + decoder.decode()
-    text += decoder.decode(buffer.bytes.slice(0, count), { stream: true })
+    if (count === 0) break
+    pieces.push(buffer.bytes.slice(0, count))
+    length += count
   }
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
+}
+
+/** A text file of the kernel, or -errno. */
+export function readTextFile(syscalls: Syscalls, path: string): string | number {
+  const bytes = readFile(syscalls, path)
+  return typeof bytes === 'number' ? bytes : new TextDecoder().decode(bytes)
 }

@@ -1,28 +1,43 @@
 /** Fitting the programs of an object to the types of the kernel that they go to (CO-RE). */
-import { type AppliedRelocation, type Btf, CoreError, CoreRelocator } from '../btf/index.ts'
+import { type AppliedRelocation, type Btf, CORE_KIND, CoreError, CoreRelocator } from '../btf/index.ts'
+import { LoadError } from './errors.ts'
 import type { CollectionSpec, FunctionSpec, LinkedProgram } from './spec/index.ts'
 
 /**
- * What relocates the object's programs. `targets` gives the kernel's types and those of its modules, when first
- * needed. `programs` are the names of those that will be loaded: the records of others do not count.
+ * What relocates the object's programs; `undefined` where nothing in them is to be relocated. `programs` are the names
+ * of those that will be loaded: the records of others do not count.
  */
 export function coreRelocator(
   spec: CollectionSpec,
   programs: ReadonlySet<string>,
-  targets: () => Iterable<Btf>,
-): CoreRelocator | undefined {
-  if (spec.btf === undefined || spec.btfExt === undefined) return undefined
-  const relocator = new CoreRelocator(spec.btf, targets)
+  kernel: { types(): Btf | LoadError; allTypes(): Iterable<Btf> },
+): CoreRelocator | undefined | LoadError {
+  const { btf, btfExt } = spec
+  if (btf === undefined || btfExt === undefined) return undefined
   // In the order of the file: what one record rules out is out for those behind it.
   const isEntry = new Set<FunctionSpec>(spec.programs)
-  for (const { section } of spec.btfExt.coreRelocations) {
-    for (const one of spec.functions) {
-      if (one.section !== section || (isEntry.has(one) && !programs.has(one.name))) continue
-      for (const record of one.coreRelocations) relocator.prepare(record)
-    }
+  const records = btfExt.coreRelocations.flatMap(({ section }) =>
+    spec.functions
+      .filter((one) => one.section === section && (!isEntry.has(one) || programs.has(one.name)))
+      .flatMap((one) => one.coreRelocations),
+  )
+  if (records.length === 0) return undefined
+  if (records.some(({ kind }) => kind !== CORE_KIND.TYPE_ID_LOCAL)) {
+    const types = kernel.types()
+    if (types instanceof LoadError) return needsTypes(spec.name, types)
   }
+  const relocator = new CoreRelocator(btf, () => kernel.allTypes())
+  for (const record of records) relocator.prepare(record)
   return relocator
 }
+
+const needsTypes = (object: string, why: LoadError): LoadError =>
+  new LoadError(
+    why.code,
+    object,
+    `'${object}' is to be fitted to the kernel's types (CO-RE): ${why.message}`,
+    why.errno,
+  )
 
 /** Patches the program in place; returns what was done, in order, or the first relocation that cannot be done. */
 export function relocateCore(

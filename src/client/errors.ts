@@ -3,6 +3,7 @@
  * (`SyscallError` alone is also thrown, by calls that fail only through a mistake of their caller).
  */
 import { errnoName } from '../abi/index.ts'
+import type { CoreError } from '../btf/index.ts'
 
 /** A system call failed. */
 export class SyscallError extends Error {
@@ -35,6 +36,10 @@ export type LoadErrorCode =
   | 'bad-value'
   /** `SEC()` names that say no program type. */
   | 'unknown-section'
+  /** A CO-RE relocation cannot be done (a `RelocationError`). */
+  | 'relocation'
+  /** The kernel has no function or tracepoint of the name that a section gives. */
+  | 'unknown-target'
   /** An extern that nothing defines. */
   | 'unresolved-extern'
   /** The object wants what this client does not do. */
@@ -73,8 +78,16 @@ export class VerifierError extends LoadError {
   /** The log did not fit the largest buffer, and what is missing is its middle or its end. */
   readonly isTruncated: boolean
 
-  constructor(program: string, section: string, errno: number, log: string, isTruncated: boolean) {
-    const why = reasonIn(log)
+  /** `reason` is one line, where more is known than the log says. */
+  constructor(
+    program: string,
+    section: string,
+    errno: number,
+    log: string,
+    isTruncated: boolean,
+    reason?: string,
+  ) {
+    const why = reason ?? reasonIn(log)
     super(
       'verifier',
       program,
@@ -84,6 +97,17 @@ export class VerifierError extends LoadError {
     this.section = section
     this.log = log
     this.isTruncated = isTruncated
+  }
+}
+
+/** The program cannot be fitted to the kernel's types. */
+export class RelocationError extends LoadError {
+  /** Which relocation, at which instruction of the linked program. */
+  readonly cause: CoreError
+
+  constructor(program: string, section: string, cause: CoreError) {
+    super('relocation', program, `program '${program}' (${section}): ${cause.message}`)
+    this.cause = cause
   }
 }
 

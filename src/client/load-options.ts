@@ -1,3 +1,4 @@
+import type { Btf } from '../btf/index.ts'
 import type { BtfCodecOptions, BtfValue } from './btf-codec.ts'
 
 export interface LoadOptions {
@@ -9,8 +10,16 @@ export interface LoadOptions {
   readonly globals?: Readonly<Record<string, BtfValue>>
   /** `max_entries` by map name, in the place of what the object says. */
   readonly maxEntries?: Readonly<Record<string, number>>
-  /** Kernel configuration for `__kconfig` externs: `{ CONFIG_HZ: 250, CONFIG_SMP: true }`. */
-  readonly kconfig?: Readonly<Record<string, boolean | number | bigint | string>>
+  /**
+   * Kernel configuration for `__kconfig` externs, before what the kernel says: `{ CONFIG_HZ: 250, CONFIG_SMP: true }`,
+   * or the text of a `.config`.
+   */
+  readonly kconfig?: Readonly<Record<string, boolean | number | bigint | string>> | string
+  /**
+   * The kernel's types, for programs that are to be fitted to them (CO-RE) and for `__ksym` externs: a `.BTF` section.
+   * Default: what the kernel has at /sys/kernel/btf/vmlinux. Giving a `Btf` to several loads spares reading it again.
+   */
+  readonly targetBtf?: Btf | Uint8Array
   /** How keys, values and global variables read that the object's BTF describes. */
   readonly values?: BtfCodecOptions
   /** Asks the verifier for a log of successful loads as well: 1 (instructions and states), 2 (more), 4 (figures). */

@@ -3,28 +3,24 @@ import {
   BPF_F_SLEEPABLE,
   BPF_F_XDP_HAS_FRAGS,
   BPF_PROG_TYPE,
-  BPF_PSEUDO_MAP_FD,
-  BPF_PSEUDO_MAP_VALUE,
   ENOSPC,
   EPERM,
   errnoName,
   type Syscalls,
 } from '../abi/index.ts'
-import { loadProgram, type ProgramToLoad, readTextFile } from './calls.ts'
-import { LoadError, VerifierError } from './errors.ts'
-import { viewOf } from './globals.ts'
+import { type AppliedRelocation, CoreError, type CoreRelocator, POISON_HELPER } from '../btf/index.ts'
+import { attachTarget } from './attach-btf.ts'
+import { loadProgram, type ProgramToLoad } from './calls.ts'
+import { relocateCore } from './core.ts'
+import { LoadError, RelocationError, VerifierError } from './errors.ts'
+import type { KernelFacts } from './kernel-facts.ts'
 import { kernelName } from './kernel-name.ts'
 import type { LoadOptions } from './load-options.ts'
 import type { BpfMap } from './map.ts'
 import type { Descriptor } from './owner.ts'
 import { Program } from './program.ts'
-import {
-  type CollectionSpec,
-  type LinkReference,
-  linkProgram,
-  ObjectError,
-  type ProgramSpec,
-} from './spec/index.ts'
+import { patchReference } from './references.ts'
+import { type CollectionSpec, linkProgram, ObjectError, type ProgramSpec } from './spec/index.ts'
 
 /** A refused program is loaded again with a log of this size, doubled until it fits or is the largest allowed. */
 const FIRST_LOG_BYTES = 64 * 1024
@@ -37,24 +33,9 @@ export interface ProgramContext {
   readonly options: LoadOptions
   readonly maps: ReadonlyMap<string, BpfMap>
   readonly btfFd: number | undefined
-  /** Address of a kernel symbol, if there is one; reads the symbols when first asked. */
-  readonly addressOf: (symbol: string) => bigint | undefined
-}
-
-/** Addresses from `/proc/kallsyms`, read once when first needed. */
-export function kernelAddresses(syscalls: Syscalls): (symbol: string) => bigint | undefined {
-  let addresses: Map<string, bigint> | undefined
-  return (symbol) => {
-    if (addresses === undefined) {
-      addresses = new Map()
-      const text = readTextFile(syscalls, '/proc/kallsyms')
-      for (const line of typeof text === 'string' ? text.split('\n') : []) {
-        const [address, , name] = line.split(/\s+/)
-        if (address && name && !addresses.has(name)) addresses.set(name, BigInt(`0x${address}`))
-      }
-    }
-    return addresses.get(symbol)
-  }
+  readonly facts: KernelFacts
+  /** What fits programs to the kernel's types, where anything is to be fitted. */
+  readonly relocator: CoreRelocator | undefined
 }
 
 export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Program | LoadError {
@@ -68,26 +49,17 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
       `program '${name}': the section name '${section}' says no program type; rename it, or give the option programTypes`,
     )
   }
-  if (definition.attach.kind === 'btf') {
-    return new LoadError(
-      'unsupported',
-      name,
-      `program '${name}' (${section}) attaches by a type of the kernel's BTF, which this client does not do yet`,
-    )
-  }
+  const attachTo = attachTarget(context.facts, spec)
+  if (attachTo instanceof LoadError) return attachTo
   const linked = linkProgram(context.spec, name)
   if (linked instanceof ObjectError) return new LoadError('program', name, linked.message)
-  if (linked.coreRelocations.length > 0) {
-    return new LoadError(
-      'unsupported',
-      name,
-      `program '${name}' (${section}) is to be adapted to the kernel's types (CO-RE, ` +
-        `${linked.coreRelocations.length} relocations), which this client does not do yet`,
-    )
-  }
+  const relocated = context.relocator === undefined ? [] : relocateCore(linked, context.relocator)
+  if (relocated instanceof CoreError) return new RelocationError(name, section, relocated)
+  const fdArray: number[] = []
   for (const reference of linked.references) {
-    const failure = patch(context, linked.instructions, reference, name)
-    if (failure !== undefined) return failure
+    const failure = patchReference(context, linked.instructions, reference, fdArray)
+    if (failure !== undefined)
+      return new LoadError(failure.code, failure.subject, `program '${name}': ${failure.message}`)
   }
   const program: ProgramToLoad = {
     name: kernelName(name),
@@ -97,13 +69,15 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
     license: context.spec.license,
     kernelVersion: context.spec.version,
     instructions: linked.instructions,
+    attachTo,
+    fdArray,
     btf:
       context.btfFd === undefined
         ? undefined
         : { fd: context.btfFd, funcInfo: linked.funcInfo, lineInfo: linked.lineInfo },
   }
   const loaded = loadWithLog(syscalls, program, options.logLevel ?? 0)
-  if (typeof loaded.result === 'number') return refusal(spec, loaded.result, loaded)
+  if (typeof loaded.result === 'number') return refusal(spec, loaded.result, loaded, relocated)
   if (options.logLevel) options.onLog?.(name, loaded.log)
   return new Program(syscalls, spec, loaded.result)
 }
@@ -131,8 +105,16 @@ function loadWithLog(syscalls: Syscalls, program: ProgramToLoad, logLevel: numbe
   }
 }
 
-function refusal(spec: ProgramSpec, result: number, { log, isTruncated }: Loaded): LoadError {
-  if (log.trim() !== '') return new VerifierError(spec.name, spec.section, -result, log, isTruncated)
+function refusal(
+  spec: ProgramSpec,
+  result: number,
+  { log, isTruncated }: Loaded,
+  relocated: readonly AppliedRelocation[],
+): LoadError {
+  if (log.trim() !== '') {
+    const reason = poisonIn(log, relocated)
+    return new VerifierError(spec.name, spec.section, -result, log, isTruncated, reason)
+  }
   const advice = result === -EPERM ? ' (loading programs needs CAP_BPF and CAP_PERFMON)' : ''
   return new LoadError(
     'program',
@@ -142,66 +124,12 @@ function refusal(spec: ProgramSpec, result: number, { log, isTruncated }: Loaded
   )
 }
 
-/** Writes what a reference stands for into its instruction. */
-function patch(
-  context: ProgramContext,
-  instructions: Uint8Array,
-  reference: LinkReference,
-  program: string,
-): LoadError | undefined {
-  const unresolved = (name: string, what: string) =>
-    new LoadError('unresolved-extern', name, `program '${program}': extern '${name}': ${what}`)
-  switch (reference.kind) {
-    case 'map':
-      patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_FD, fdOf(context, reference.map), 0)
-      return undefined
-    case 'mapValue':
-      patchWide(
-        instructions,
-        reference.instruction,
-        BPF_PSEUDO_MAP_VALUE,
-        fdOf(context, reference.map),
-        reference.offset,
-      )
-      return undefined
-    case 'extern': {
-      const extern = context.spec.externs.find(({ name }) => name === reference.name)
-      if (extern?.kind === 'kconfig') {
-        const map = context.spec.maps.find(({ origin }) => origin === 'kconfig')
-        if (map === undefined) throw new Error('a __kconfig extern without a .kconfig map')
-        const fd = fdOf(context, map.name)
-        patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_VALUE, fd, extern.offset)
-        return undefined
-      }
-      const address = context.addressOf(reference.name) ?? (extern?.isWeak ? 0n : undefined)
-      if (address === undefined) return unresolved(reference.name, 'the kernel has no such symbol')
-      const low = Number(BigInt.asIntN(32, address))
-      patchWide(instructions, reference.instruction, 0, low, Number(BigInt.asIntN(32, address >> 32n)))
-      return undefined
-    }
-    case 'externCall':
-      return unresolved(reference.name, 'this client does not call kernel functions (kfuncs) yet')
-    default: {
-      const unreachable: never = reference
-      throw new Error(`no such reference: ${JSON.stringify(unreachable)}`)
-    }
-  }
-}
-
-/**
- * The two slots of a 64-bit immediate load: `source` in the high nibble of byte 1, `low` and `high` where the
- * halves of the number were.
- */
-function patchWide(instructions: Uint8Array, slot: number, source: number, low: number, high: number): void {
-  const view = viewOf(instructions)
-  const at = slot * 8
-  view.setUint8(at + 1, (view.getUint8(at + 1) & 0x0f) | (source << 4))
-  view.setInt32(at + 4, low, true)
-  view.setInt32(at + 12, high, true)
-}
-
-function fdOf(context: ProgramContext, map: string): number {
-  const found = context.maps.get(map)
-  if (found === undefined) throw new Error(`a reference to map '${map}', which the Spec does not have`)
-  return found.fd
+/** What the verifier's log means that ends at an instruction which stands for a relocation that found nothing. */
+function poisonIn(log: string, relocated: readonly AppliedRelocation[]): string | undefined {
+  if (!new RegExp(`invalid func unknown#${POISON_HELPER}\\b`).test(log)) return undefined
+  const places = [...log.matchAll(new RegExp(`^(\\d+): .*call unknown#${POISON_HELPER}\\b`, 'gm'))]
+  const instruction = Number(places.at(-1)?.[1] ?? Number.NaN)
+  const found = relocated.find((one) => one.isPoisoned && one.instruction === instruction)
+  if (found === undefined) return undefined
+  return `instruction ${instruction}: the kernel has nothing for the relocation ${found.relocation}`
 }

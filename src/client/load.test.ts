@@ -281,11 +281,16 @@ describe('what an object cannot have', () => {
     [
       'types of the kernel',
       withProgram({
-        definition: { ...definition, programType: 26, attach: { kind: 'btf', name: 'x', module: undefined } },
+        definition: {
+          ...definition,
+          pattern: 'fentry+',
+          programType: 26,
+          attach: { kind: 'btf', name: 'x', module: undefined },
+        },
       }),
       {},
-      'unsupported',
-      /attaches by a type of the kernel's BTF/,
+      'environment',
+      /the kernel's types cannot be read from \/sys\/kernel\/btf\/vmlinux: ENOENT; give them as the option targetBtf/,
     ],
     [
       'pinning',

@@ -8,12 +8,14 @@ import { Btf } from '../btf/index.ts'
 import { closestNames } from '../elf/index.ts'
 import { loadBtf } from './calls.ts'
 import { Collection } from './collection.ts'
+import { coreRelocator } from './core.ts'
 import { LoadError } from './errors.ts'
 import { Globals, type GlobalVariable, globalVariables, viewOf } from './globals.ts'
 import { kconfigValue } from './kconfig.ts'
+import { KernelFacts } from './kernel-facts.ts'
 import { loadMap } from './load-maps.ts'
 import type { LoadOptions } from './load-options.ts'
-import { kernelAddresses, loadOneProgram } from './load-programs.ts'
+import { loadOneProgram } from './load-programs.ts'
 import type { BpfMap } from './map.ts'
 import { Owner } from './owner.ts'
 import { possibleCpuCount } from './possible-cpus.ts'
@@ -43,6 +45,7 @@ export function load(
   if (unknown !== undefined) return unknown
 
   using owner = new Owner()
+  using facts = new KernelFacts(syscalls, options)
   const types = spec.kernelBtf === undefined ? undefined : loadBtf(syscalls, spec.kernelBtf)
   // A kernel without types, or with older ones, loads the programs all the same.
   const btfFd = types === undefined || typeof types === 'number' ? undefined : owner.own(types).fd
@@ -60,7 +63,7 @@ export function load(
   const maps = new Map<string, BpfMap>()
   const initialValueOf = (map: MapSpec) =>
     map.origin === 'kconfig'
-      ? kconfigValue(spec, map, options.kconfig)
+      ? kconfigValue(spec, map, options.kconfig, facts)
       : (overrides.get(map.name) ?? map.initialValue)
   const mapContext = {
     syscalls,
@@ -80,7 +83,10 @@ export function load(
   if (innerFailure !== undefined) return innerFailure
 
   const programs = new Map<string, Program>()
-  const context = { syscalls, spec, options, maps, btfFd, addressOf: kernelAddresses(syscalls) }
+  const names = new Set(selected.map(({ name }) => name))
+  const relocator = coreRelocator(spec, names, facts)
+  if (relocator instanceof LoadError) return relocator
+  const context = { syscalls, spec, options, maps, btfFd, facts, relocator }
   for (const program of selected) {
     const loaded = loadOneProgram(context, program)
     if (loaded instanceof LoadError) return loaded

@@ -95,7 +95,13 @@ int main(int argc, char **argv) {
     printf("{\"kind\":\"failure\",\"errno\":%d}\n", -failure);
     return 0;
   }
-  bpf_object__for_each_map(map, object) printf("{\"kind\":\"map\",\"name\":\"%s\",\"fd\":%d}\n", bpf_map__name(map), bpf_map__fd(map));
+  bpf_object__for_each_map(map, object) {
+    size_t size = 0;
+    const unsigned char *value = bpf_map__initial_value(map, &size);
+    printf("{\"kind\":\"map\",\"name\":\"%s\",\"fd\":%d,\"value\":\"", bpf_map__name(map), bpf_map__fd(map));
+    for (size_t i = 0; value && i < size; i++) printf("%02x", value[i]);
+    printf("\"}\n");
+  }
   bpf_object__for_each_program(program, object) {
     const unsigned char *bytes = (const unsigned char *)bpf_program__insns(program);
     printf("{\"kind\":\"program\",\"name\":\"%s\",\"instructions\":\"", bpf_program__name(program));

@@ -11,6 +11,8 @@ export interface LibbpfAnswer {
   readonly errno: number
   /** Descriptors by the names that libbpf has for the maps. */
   readonly maps: ReadonlyMap<string, number>
+  /** First values of the maps that have one. */
+  readonly values: ReadonlyMap<string, Uint8Array>
   /** Instructions by program. */
   readonly programs: ReadonlyMap<string, Uint8Array>
   readonly log: string
@@ -26,7 +28,7 @@ export interface LibbpfQuestion {
 
 type Line =
   | { readonly kind: 'failure'; readonly errno: number }
-  | { readonly kind: 'map'; readonly name: string; readonly fd: number }
+  | { readonly kind: 'map'; readonly name: string; readonly fd: number; readonly value: string }
   | { readonly kind: 'program'; readonly name: string; readonly instructions: string }
 
 export class LibbpfOracle implements Disposable {
@@ -61,14 +63,19 @@ export class LibbpfOracle implements Disposable {
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line) as Line)
     const maps = new Map<string, number>()
+    const values = new Map<string, Uint8Array>()
     const programs = new Map<string, Uint8Array>()
+    const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
     let errno = 0
     for (const line of lines) {
       if (line.kind === 'failure') errno = line.errno
-      else if (line.kind === 'map') maps.set(line.name, line.fd)
-      else programs.set(line.name, new Uint8Array(Buffer.from(line.instructions, 'hex')))
+      else if (line.kind === 'program') programs.set(line.name, bytesOf(line.instructions))
+      else {
+        maps.set(line.name, line.fd)
+        if (line.value !== '') values.set(line.name, bytesOf(line.value))
+      }
     }
-    return { errno, maps, programs, log: stderr }
+    return { errno, maps, values, programs, log: stderr }
   }
 
   [Symbol.dispose](): void {

@@ -30,6 +30,8 @@ type Decision =
 
 /** A relocation that was done. */
 export interface AppliedRelocation {
+  /** Slot index, as in the record. */
+  readonly instruction: number
   /** As `formatAccess` writes it, on the object's types. */
   readonly relocation: string
   /** The target has nothing that answers, and the instruction must not run. */
@@ -68,7 +70,7 @@ export class CoreRelocator {
     if (failure !== undefined) return new CoreError(failure.code, decision.text, slot, failure.reason)
     const { patch } = decision
     const isPoisoned = patch.kind === 'poison' || patch.width?.isSafe === false
-    return { relocation: decision.text, isPoisoned }
+    return { instruction: slot, relocation: decision.text, isPoisoned }
   }
 
   get #isLittleEndian(): boolean {
