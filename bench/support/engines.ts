@@ -1,10 +1,13 @@
 /** The engines of this project on one program of an object. */
-import type { RunEnvironment } from '../../src/kernel/engine.ts'
+
 import { helperBodies } from '../../src/helpers/index.ts'
-import { Interpreter, prepare, describeFault } from '../../src/interpreter/index.ts'
+import { describeFault, Interpreter, prepare } from '../../src/interpreter/index.ts'
 import { type Instruction, wideInstruction } from '../../src/isa/index.ts'
 import { Jit, type JitHelper } from '../../src/jit/index.ts'
-import { ArrayMap, type BpfMap, createMap } from '../../src/maps/index.ts'
+import { contextLayout } from '../../src/kernel/contexts/layout.ts'
+import { translateContext } from '../../src/kernel/contexts/translate.ts'
+import type { RunEnvironment } from '../../src/kernel/engine.ts'
+import { type ArrayMap, type BpfMap, createMap } from '../../src/maps/index.ts'
 import { Arena, Grace } from '../../src/memory/index.ts'
 import { type BenchObject, readBenchObject } from './bench-object.ts'
 
@@ -25,7 +28,7 @@ class World {
   readonly arena = new Arena()
   readonly grace = new Grace()
   readonly maps: BpfMap[]
-  readonly program: Instruction[]
+  program: Instruction[]
   readonly environment: RunEnvironment
   readonly byAddress: Map<bigint, BpfMap>
 
@@ -52,9 +55,16 @@ class World {
       this.program[at] = low
       this.program[at + 1] = high
     }
-    const context = this.arena.allocate(192) as number
-    const data = this.arena.allocate(packet.length + 512) as number
-    this.arena.bytes.set(packet, data + 256)
+    const layout = contextLayout(object.programType)
+    if (layout !== undefined) this.program = [...translateContext(this.program, layout)]
+    // Pointers to the data, its end and its metadata follow the struct.
+    const structBytes = layout?.sizeBytes ?? 192
+    const context = this.arena.allocate(structBytes + 24) as number
+    const data = (this.arena.allocate(packet.length + 512) as number) + 256
+    this.arena.bytes.set(packet, data)
+    for (const [n, at] of [data, data + packet.length, data].entries()) {
+      this.arena.view.setBigUint64(context + structBytes + 8 * n, this.arena.address(at), true)
+    }
     this.environment = {
       arena: this.arena,
       cpu: 0,
