@@ -55,7 +55,7 @@ const ADVICE: readonly Advice[] = [
       'the register holds a plain number: either the pointer was lost in arithmetic, or it points to memory that only bpf_probe_read_kernel(), bpf_probe_read_user() or BPF_CORE_READ() may read',
   },
   {
-    when: /invalid access to packet|pkt pointer .* out/,
+    when: /invalid access to packet|outside of the packet|pkt pointer .* out/,
     requirement: 'an access that lies before the end of the packet',
     suggestion:
       'compare first: if (data + offset + size > data_end) return; and use that same pointer afterwards',
@@ -72,7 +72,7 @@ const ADVICE: readonly Advice[] = [
     suggestion: 'check the index against the size of the value, or make the value larger',
   },
   {
-    when: /invalid access to (map key|memory|ringbuf|alloc_mem)/,
+    when: /invalid access to (map key|memory|ringbuf|alloc_mem)|outside of the allowed memory range/,
     requirement: 'an access inside the memory that the pointer stands for',
     suggestion: 'check the offset against the size that was asked for',
   },
