@@ -111,6 +111,7 @@ export interface Struct<F extends FieldsOf> {
 
 export type StructValue<S> = S extends Struct<infer F> ? Value<F> : never
 
+/** A struct by its fields, laid out and padded as in C; its size, reader and writer come from the one description. */
 export function struct<const F extends FieldsOf>(name: string, fields: F): Struct<F> {
   const offsets: Record<string, number> = {}
   let end = 0

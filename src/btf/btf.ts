@@ -19,6 +19,7 @@ const MAX_CHAIN = 64
 /** Bytes of a pointer: BPF and every kernel that this project meets are 64-bit. */
 const POINTER_BYTES = 8
 
+/** The types of one BTF section, of a whole kernel or of an object. */
 export class Btf {
   /** The section as it was given. */
   readonly bytes: Uint8Array

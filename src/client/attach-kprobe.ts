@@ -25,6 +25,7 @@ export interface KprobeAttachment {
   readonly cookie?: bigint
 }
 
+/** Attaches a loaded program to a function of the kernel, or to its return. Closing the link detaches it. */
 export function attachKprobe(syscalls: Syscalls, attachment: KprobeAttachment): Link | AttachError {
   const { program, programFd, target, cookie = 0n } = attachment
   const { symbol, offset, isReturn } = target

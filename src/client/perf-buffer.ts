@@ -48,6 +48,7 @@ interface Ring {
   readonly base: UserPointer
 }
 
+/** The samples of all CPUs, as they come or as many as are there; `lost` counts those that found no room. */
 export class PerfReader<T = Uint8Array> implements AsyncIterable<T>, Disposable {
   readonly #syscalls: Syscalls
   readonly #rings: readonly Ring[]

@@ -34,6 +34,7 @@ export interface AttachOptions {
   readonly cookie?: bigint
 }
 
+/** A loaded program: owns its descriptor. Links that were made of it stay when it is disposed. */
 export class Program implements Disposable {
   readonly spec: ProgramSpec
   readonly #syscalls: Syscalls

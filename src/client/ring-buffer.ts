@@ -47,6 +47,7 @@ export const recordsOf =
   (record: Uint8Array): T =>
     decodeWith(codec, record)
 
+/** The records of a ring, as they come or as many as are there, in the order of their reservations. */
 export class RingBufferReader<T = Uint8Array> implements AsyncIterable<T>, Disposable {
   readonly #syscalls: Syscalls
   readonly #consumer: UserPointer

@@ -9,6 +9,7 @@ import { Poller } from './poller.ts'
 /** Where tracefs is mounted, in the order of trial. */
 const PATHS = ['/sys/kernel/tracing/trace_pipe', '/sys/kernel/debug/tracing/trace_pipe']
 
+/** The lines of the trace pipe, as they come or as many as are there; what is read is gone for every reader. */
 export class TracePipe implements AsyncIterable<string>, Disposable {
   readonly #syscalls: Syscalls
   readonly #file: Descriptor

@@ -27,6 +27,7 @@ export interface NamedAddress {
   readonly offset: bigint
 }
 
+/** Symbols by name and by address. */
 export class SymbolTable {
   readonly #sorted: readonly SymbolEntry[]
   readonly #addresses: BigUint64Array

@@ -43,6 +43,7 @@ export const WIDE_SOURCE = {
   MAP_INDEX_VALUE: 6,
 } as const
 
+/** The instruction class: the low three bits of an opcode. */
 export const classOf = (opcode: number): number => opcode & 0x07
 export const modeOf = (opcode: number): number => opcode & 0xe0
 export const sizeFieldOf = (opcode: number): number => opcode & 0x18

@@ -261,7 +261,7 @@ describe('loading', () => {
   test('a helper that Linux has and this kernel has not yet is named', () => {
     const { caller } = setUp()
     const log = { text: '' }
-    expect(caller.load('r0 = 0\ncall bpf_get_stackid\nexit', {}, log)).toBe(-EINVAL)
-    expect(log.text).toContain('helper bpf_get_stackid#27 is not available in this kernel')
+    expect(caller.load('r2 = 0\ncall bpf_override_return\nr0 = 0\nexit', {}, log)).toBe(-EINVAL)
+    expect(log.text).toContain('helper bpf_override_return#58 is not available in this kernel')
   })
 })

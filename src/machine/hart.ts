@@ -20,6 +20,7 @@ export interface RunningHart {
   index: number
 }
 
+/** A hart of a machine, to read and to write while the machine stands still. */
 export class Hart {
   readonly index: number
   readonly #cpu: Cpu

@@ -52,6 +52,7 @@ export function createMachine(options: MachineOptions): CreateMachineResult {
   return error === undefined ? { ok: true, machine } : { ok: false, error }
 }
 
+/** The computer: runs when told, stops where it is told to, and can be looked at in between. */
 export class Machine {
   readonly harts: readonly Hart[]
   /** RAM itself. Who writes into it bypasses the decoded code: use `writePhysical`. */

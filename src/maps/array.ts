@@ -20,6 +20,7 @@ const EXIST = BigInt(BPF_EXIST)
 const NOEXIST = BigInt(BPF_NOEXIST)
 const LOCK = BigInt(BPF_F_LOCK)
 
+/** An array, with one value for each index or for each index and CPU. */
 export class ArrayMap extends MapBase {
   readonly memoryBytes: number
   readonly #isPerCpu: boolean

@@ -10,6 +10,7 @@ import { HashBase } from './hash-base.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
 
+/** A hash table, with one value for each key or for each key and CPU. */
 export class HashMap extends HashBase {
   constructor(host: MapHost, definition: MapDefinition, isPerCpu: boolean) {
     const isPreallocated = (definition.flags & BPF_F_NO_PREALLOC) === 0

@@ -14,6 +14,7 @@ import { MapBase } from './map-base.ts'
 const REFERENCED = hashElement.offsets.referenced
 const NODE = hashElement.offsets.node
 
+/** A hash table that is never full: it forgets what was not used for longest. */
 export class LruHashMap extends HashBase {
   readonly #lists: LruLists
   /** Element of each node; 0: none. */

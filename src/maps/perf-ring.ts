@@ -53,6 +53,7 @@ export interface PerfOutputTarget {
   readonly ring: PerfRing | undefined
 }
 
+/** One ring of samples, written by one CPU and read by whoever mapped it. */
 export class PerfRing implements Disposable {
   readonly #arena: Arena
   readonly #options: PerfRingOptions

@@ -23,6 +23,7 @@ export interface DescriptorTable<Entry extends object> {
   release(entry: Entry): void
 }
 
+/** An array whose entries are objects of the kernel, each held by one reference. */
 export class ReferenceArray<Entry extends object = object> extends MapBase {
   readonly memoryBytes: number
   /** Called once for every reference that the map gives up. */

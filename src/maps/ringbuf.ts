@@ -61,6 +61,7 @@ export interface Region {
   readonly sizeBytes: number
 }
 
+/** The ring as programs see it: reserve, submit, discard, query. */
 export class RingBuffer extends MapBase {
   readonly memoryBytes: number
   /** Called when the reader should look: poll on the map becomes ready. */

@@ -54,6 +54,7 @@ export interface ArenaMemory {
   grow(pages: number): number
 }
 
+/** The memory, with an allocator and an exact record of what programs may touch. */
 export class Arena {
   readonly memory: ArenaMemory
   readonly #maximumBytes: number

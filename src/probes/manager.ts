@@ -32,6 +32,7 @@ interface CpuState {
   readonly steps: { readonly site: Site; readonly savedInterrupts: bigint; readonly runAfter: boolean }[]
 }
 
+/** All probes of one kernel: disposing it takes the breakpoints and the trap handlers away. */
 export class ProbeManager implements Disposable {
   readonly #target: ProbeTarget
   readonly #options: ProbeManagerOptions

@@ -64,6 +64,7 @@ const TOTALS_BYTES = 24
 const COMM_BYTES = 16
 const NOTHING: Totals = { count: 0, errors: 0, timeNs: 0 }
 
+/** A tracing of system calls: counts from `start` to `detach`. */
 export class Syscount implements Disposable {
   readonly #collection: Collection
   readonly #links: Links

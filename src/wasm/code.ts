@@ -57,6 +57,7 @@ export interface Label {
   readonly name: string
 }
 
+/** A place to branch to; the name is for error messages. */
 export function label(name = 'label'): Label {
   return { name }
 }
@@ -111,10 +112,12 @@ export function brTable(index: Code<'i32'>, targets: readonly Label[], otherwise
   return { kind: 'branch', opcode: 0x0e, operands: index, targets: [...targets, otherwise] } as Node as Code
 }
 
+/** Traps. It stands for a value of any type, as none ever comes. */
 export function unreachable<T extends ResultType = 'void'>(): Code<T> {
   return [0x00] as Node as Code<T>
 }
 
+/** Does nothing. */
 export function nop(): Code {
   return [0x01] as Node as Code
 }
@@ -124,6 +127,7 @@ export function ret<T extends ResultType = 'void'>(value?: Code<ValueType>): Cod
   return [value ?? [], 0x0f] as Node as Code<T>
 }
 
+/** Computes a value and throws it away. */
 export function drop(value: Code<ValueType>): Code {
   return [value, 0x1a] as Node as Code
 }

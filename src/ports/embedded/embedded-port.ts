@@ -83,6 +83,7 @@ const kernelSymbol = ({ name, address, size, kind }: SymbolEntry): KernelSymbol 
   isFunction: kind === 'function',
 })
 
+/** What the embedded machine lends: memory, registers, text, symbols, types and tasks of its guest. */
 export class EmbeddedPort implements Port {
   readonly name = 'embedded riscv64'
   readonly architecture = 'riscv64'

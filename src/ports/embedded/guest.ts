@@ -56,6 +56,7 @@ export function createGuest(options: GuestOptions): CreateGuestResult {
   return { ok: true, guest: new Guest(made.machine, image, panics, options.kernel ?? {}) }
 }
 
+/** The computer, the operating system in it and the kernel that serves bpf(2) for it. */
 export class Guest implements Disposable {
   readonly machine: Machine
   readonly port: EmbeddedPort
