@@ -12,7 +12,14 @@ const pages = [
 /** What a page names as a file of this repository: `src/x/y.ts`, `docs/z.md`, `bpf/`, or a relative link. */
 function filesNamedBy(page: string): string[] {
   const text = readFileSync(join(root, page), 'utf8')
-  const inCode = [...text.matchAll(/`((?:src|test|bench|docs|scripts|bpf|guest|bin|examples)\/[\w./-]*)`/g)]
+  const folders = 'src|test|bench|docs|scripts|bpf|guest|bin|examples'
+  // In backquotes whatever begins like a path; elsewhere only what also ends like the name of a file.
+  const inCode = [
+    ...text.matchAll(new RegExp(`\`((?:${folders})/[\\w./-]*)\``, 'g')),
+    ...text.matchAll(
+      new RegExp(`(?<![\\w/.])((?:${folders})/[\\w./-]*\\.(?:ts|c|h|S|o|md|sh|elf|img))\\b`, 'g'),
+    ),
+  ]
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)].map((link) =>
     join(page, '..', link[1] as string),
   )
