@@ -2,9 +2,17 @@
  * Nanoseconds per map operation, program side and user side, each beside a plain JavaScript Map that holds the
  * same number of entries in the same run (keys are numbers, values typed arrays).
  */
-import { BPF_MAP_TYPE, BPF_RB_NO_WAKEUP, PAGE_SIZE } from '../src/abi/index.ts'
+import { BPF_F_NO_PREALLOC, BPF_MAP_TYPE, BPF_RB_NO_WAKEUP, PAGE_SIZE } from '../src/abi/index.ts'
 import { type HelperEnvironment, helperBodies, helperByName } from '../src/helpers/index.ts'
-import { type BpfMap, createMap, type MapDefinition, type RingBuffer } from '../src/maps/index.ts'
+import {
+  type BpfMap,
+  createMap,
+  type KeylessMap,
+  lookupBatch,
+  type MapDefinition,
+  type RingBuffer,
+  type StackTraceMap,
+} from '../src/maps/index.ts'
 import { Arena, Grace } from '../src/memory/index.ts'
 
 const ENTRIES = 10_000
@@ -111,6 +119,70 @@ for (const [name, type, definition] of [
   }
   map[Symbol.dispose]()
 }
+
+const trie = make(T.BPF_MAP_TYPE_LPM_TRIE, { flags: BPF_F_NO_PREALLOC })
+/** Prefixes of 16 to 32 bits over addresses that have nothing in common. */
+const prefixFor = (index: number) => {
+  arena.words[key >>> 2] = 16 + (index % 17)
+  arena.words[(key >>> 2) + 1] = Math.imul(index % ENTRIES, 0x9e37_79b1)
+  return key
+}
+for (let index = 0; index < ENTRIES; index++) trie.update(prefixFor(index), value, 0n, 0)
+report(
+  'lpm_trie: look up',
+  nsPerCall(500_000, (index) => trie.lookup(prefixFor(index), 0)),
+)
+report(
+  'lpm_trie: update',
+  nsPerCall(300_000, (index) => trie.update(prefixFor(index), value, 0n, 0)),
+)
+trie[Symbol.dispose]()
+
+for (const [name, type] of [
+  ['queue', T.BPF_MAP_TYPE_QUEUE],
+  ['stack', T.BPF_MAP_TYPE_STACK],
+] as const) {
+  const queue = make(type, { keySize: 0 }) as KeylessMap
+  const pushAndPop = () => {
+    queue.push(value, 0n)
+    queue.pop(value)
+  }
+  report(`${name}: push and pop 16 bytes`, nsPerCall(500_000, pushAndPop))
+  queue[Symbol.dispose]()
+}
+
+const filter = make(T.BPF_MAP_TYPE_BLOOM_FILTER, { keySize: 0, valueSize: 8 }) as KeylessMap
+report(
+  'bloom_filter: push 8 bytes, 5 hashes',
+  nsPerCall(300_000, (index) => filter.push(keyFor(index), 0n)),
+)
+report(
+  'bloom_filter: peek',
+  nsPerCall(300_000, (index) => filter.peekInto(keyFor(index))),
+)
+filter[Symbol.dispose]()
+
+const stacks = make(T.BPF_MAP_TYPE_STACK_TRACE, { keySize: 4, valueSize: 1016 }) as StackTraceMap
+const frames = Array.from({ length: 20 }, (_, index) => 0xffff_ffff_8000_0000n + BigInt(index))
+const options = { comparesHashOnly: false, replaces: false }
+report(
+  'stack_trace: number of a known stack of 20',
+  nsPerCall(200_000, () => stacks.idOf(frames, options)),
+)
+stacks[Symbol.dispose]()
+
+const batched = make(T.BPF_MAP_TYPE_HASH)
+for (let index = 0; index < ENTRIES; index++) batched.update(keyFor(index), value, 0n, 0)
+report(
+  'hash: an element of a batch of 10,000, copied',
+  nsPerCall(20, () => lookupBatch(batched, undefined, ENTRIES, false)) / ENTRIES,
+)
+const nextAndRead = () => {
+  for (let at = batched.nextKey(undefined); typeof at !== 'number'; at = batched.nextKey(at))
+    batched.read(at, 0n)
+}
+report('hash: an element by next key and look up', nsPerCall(20, nextAndRead) / ENTRIES)
+batched[Symbol.dispose]()
 
 const ring = make(T.BPF_MAP_TYPE_RINGBUF, {
   keySize: 0,
