@@ -97,6 +97,16 @@ export const bpfLinkInfoKprobe = struct('struct bpf_link_info (perf_event, kprob
   cookie: u64,
 })
 
+/** `netns` of struct bpf_link_info. */
+export const bpfLinkInfoNetns = struct('struct bpf_link_info (netns)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  netns_ino: u32,
+  attach_type: u32,
+})
+
 export const BPF_LINK_INFO_SIZE = 64
 
 /** `perf_event.type` of struct bpf_link_info. */

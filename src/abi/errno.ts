@@ -39,6 +39,7 @@ export const ENOSYS = 38
 export const ENOTEMPTY = 39
 export const ELOOP = 40
 export const ENODATA = 61
+export const ENOLINK = 67
 export const EPROTO = 71
 export const EBADMSG = 74
 export const EOVERFLOW = 75
@@ -94,6 +95,7 @@ const names: Readonly<Record<number, string>> = {
   [EOPNOTSUPP]: 'EOPNOTSUPP',
   [EXDEV]: 'EXDEV',
   [ENOTEMPTY]: 'ENOTEMPTY',
+  [ENOLINK]: 'ENOLINK',
   [EBADMSG]: 'EBADMSG',
   [EAFNOSUPPORT]: 'EAFNOSUPPORT',
   [EROFS]: 'EROFS',

@@ -1,6 +1,7 @@
 /** A client in this process: the system calls as functions, over memory that mmap aliases with the arena. */
-import { O_CLOEXEC, POLLFD_SIZE, type UserPointer } from '../abi/index.ts'
+import { ENOTDIR, O_CLOEXEC, POLLFD_SIZE, type UserPointer } from '../abi/index.ts'
 import { bpf } from './bpf/dispatch.ts'
+import { DirectoryFile } from './bpffs.ts'
 import { ClientMemory } from './client-memory.ts'
 import type { KernelCore } from './core.ts'
 import { openFile } from './files.ts'
@@ -83,8 +84,28 @@ export class InProcessClient implements Client {
   }
 
   open(path: string, flags: number): number {
-    const file = openFile(this.#process, path)
+    const file = openFile(this.#process, path, flags)
     return typeof file === 'number' ? file : this.#process.install(file, (flags & O_CLOEXEC) !== 0)
+  }
+
+  mkdir(path: string): number {
+    return this.#process.core.files.makeDirectory(path)
+  }
+
+  rmdir(path: string): number {
+    return this.#process.core.files.removeDirectory(path)
+  }
+
+  unlink(path: string): number {
+    return this.#process.core.files.unlink(path)
+  }
+
+  readDirectory(path: string): readonly string[] | number {
+    const file = openFile(this.#process, path, 0)
+    if (typeof file === 'number') return file
+    const names = file instanceof DirectoryFile ? [...file.directory.entries.keys()] : -ENOTDIR
+    file.put()
+    return names
   }
 
   read(fd: number, buffer: UserPointer, length: number): number {

@@ -5,14 +5,16 @@ import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../map
 import { Arena, Grace } from '../memory/index.ts'
 import { type Kprobe, type Kretprobe, ProbeManager, type StoppedCpu } from '../probes/index.ts'
 import { StructureVerifier, type Verifier } from '../verifier/index.ts'
+import { BpfFileSystem } from './bpffs.ts'
 import { BtfObject } from './btf-object.ts'
 import type { Engine } from './engine.ts'
 import { IdTable } from './ids.ts'
 import { InterpreterEngine } from './interpreter-engine.ts'
 import { JitEngine } from './jit-engine.ts'
-import { LinkObject } from './link-object.ts'
+import type { LinkObject } from './link-object.ts'
 import { type MapFile, MapObject } from './map-object.ts'
-import type { PerfEvent, ProbeEvent } from './perf-event.ts'
+import { NetNamespace } from './net-namespace.ts'
+import type { ProbeEvent } from './perf-event.ts'
 import type { Port } from './port.ts'
 import type { KernelProcess } from './process.ts'
 import { type LoadedProgram, ProgramObject } from './program-object.ts'
@@ -41,6 +43,8 @@ export class KernelCore implements MapHost, Disposable {
   readonly btfs = new IdTable<BtfObject>()
   readonly probeEvents = new Set<ProbeEvent>()
   readonly processes = new Set<KernelProcess>()
+  readonly files = new BpfFileSystem()
+  readonly netNamespace = new NetNamespace()
   /** Whose descriptors a map update is naming; set for the time of that call. */
   updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
   readonly #mapsByAddress = new Map<bigint, BpfMap>()
@@ -123,10 +127,18 @@ export class KernelCore implements MapHost, Disposable {
     return this.#newBtf(bytes, '')
   }
 
-  newLink(program: ProgramObject, event: PerfEvent, cookie: bigint): LinkObject {
-    return this.links.add(
-      (id) => new LinkObject(id, program, event, cookie, (ended) => this.links.delete(ended.id)),
-    )
+  /** A link with one reference, the caller's. */
+  newLink<Binding>(
+    kind: new (
+      id: number,
+      program: ProgramObject,
+      binding: Binding,
+      onEnd: (object: LinkObject) => void,
+    ) => LinkObject,
+    program: ProgramObject,
+    binding: Binding,
+  ): LinkObject {
+    return this.links.add((id) => new kind(id, program, binding, (ended) => this.links.delete(ended.id)))
   }
 
   /** Registers the probe of an event, not enabled; or -errno. */
@@ -145,6 +157,8 @@ export class KernelCore implements MapHost, Disposable {
 
   [Symbol.dispose](): void {
     for (const process of [...this.processes]) process.exit()
+    this.files.clear()
+    this.netNamespace.clear()
     this.probes[Symbol.dispose]()
     this.#kernelBtf?.put()
     this.#kernelBtf = undefined

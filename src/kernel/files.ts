@@ -3,12 +3,16 @@
  *
  * To add a file is a row.
  */
-import { EACCES, ENOENT } from '../abi/index.ts'
+import { EACCES, ENOENT, ENOTDIR } from '../abi/index.ts'
+import type { Directory } from './bpffs.ts'
 import type { KernelCore } from './core.ts'
+import { NetNamespaceFile } from './net-namespace.ts'
 import type { OpenFile } from './open-file.ts'
 import { KPROBE_PMU_TYPE } from './perf-event-open.ts'
 import type { KernelProcess } from './process.ts'
 import { StaticFile, TracePipeFile } from './text-file.ts'
+
+const O_DIRECTORY = 0o200000
 
 interface FileRow {
   readonly path: RegExp
@@ -37,15 +41,26 @@ export const fileTable: readonly FileRow[] = [
     path: /^\/sys\/kernel\/(?:debug\/)?tracing\/trace_pipe$/,
     open: ({ core }) => new TracePipeFile(core.tracePipe),
   },
+  {
+    path: /^\/proc\/(self|thread-self)\/ns\/net$/,
+    open: ({ core }) => new NetNamespaceFile(core.netNamespace),
+  },
   { path: /^\/proc\/(self|\d+)\/fdinfo\/(\d+)$/, open: descriptorInformation },
 ]
 
-export function openFile(process: KernelProcess, path: string): OpenFile | number {
+/** `from`: where a path starts that is not absolute. */
+export function openFile(
+  process: KernelProcess,
+  path: string,
+  flags: number,
+  from?: Directory,
+): OpenFile | number {
+  const wantsDirectory = (flags & O_DIRECTORY) !== 0
   for (const row of fileTable) {
     const match = row.path.exec(path)
-    if (match !== null) return row.open(process, match)
+    if (match !== null) return wantsDirectory ? -ENOTDIR : row.open(process, match)
   }
-  return -ENOENT
+  return process.core.files.open(path, from, wantsDirectory)
 }
 
 function descriptorInformation(process: KernelProcess, [, owner, fd]: RegExpMatchArray): OpenFile | number {

@@ -1,7 +1,7 @@
 /** Rubbish in every argument: nothing throws, nothing hangs, nothing is left behind. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { BPF_CMD, BPF_MAP_TYPE } from '../abi/index.ts'
+import { BPF_ATTACH_TYPE, BPF_CMD, BPF_MAP_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { bpfCommands } from './bpf/dispatch.ts'
 import { createKernel } from './kernel.ts'
 import { syscallTable } from './syscall-table.ts'
@@ -45,6 +45,9 @@ function attributeBytes(caller: Caller, words: readonly (bigint | 'pointer')[]):
   return bytes
 }
 
+/** What `setUp` opens. */
+const LAST_FD = 18
+
 function setUp() {
   const port = new TinyPort({ cpuCount: 2 })
   const text = port.text.slice()
@@ -66,6 +69,15 @@ function setUp() {
   caller.link(program, event)
   caller.openProbe('add_two', { isReturn: true })
   client.open('/proc/kallsyms', 0)
+  for (const prog_type of [BPF_PROG_TYPE.BPF_PROG_TYPE_XDP, BPF_PROG_TYPE.BPF_PROG_TYPE_SCHED_CLS]) {
+    caller.load('r0 = *(u32 *)(r1 +4)\nexit', { prog_type })
+  }
+  const lookup = caller.load('r0 = 1\nexit', {
+    prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_SK_LOOKUP,
+    expected_attach_type: BPF_ATTACH_TYPE.BPF_SK_LOOKUP,
+  })
+  caller.link(lookup, client.open('/proc/self/ns/net', 0), 0n, BPF_ATTACH_TYPE.BPF_SK_LOOKUP)
+  client.open('/sys/fs/bpf', 0)
   return { port, text, kernel, client, caller }
 }
 
@@ -76,7 +88,7 @@ test.each(bpfCommands.map(({ name }) => [name] as const))('%s', (name) => {
       const result = caller.bpf(BPF_CMD[name], attributeBytes(caller, words))
       expect(Number.isInteger(result)).toBe(true)
       // Keep the descriptors that were made for it.
-      if (result > 12) client.close(result)
+      if (result > LAST_FD) client.close(result)
       port.call('add_two', 1n)
     }),
     { numRuns: 150 },
@@ -115,7 +127,7 @@ test('perf_event_open with any attribute', () => {
       new DataView(bytes.buffer).setUint32(0, words.length % 8, true)
       const [pid, cpu, group] = args.map((arg) => Number(BigInt.asIntN(32, arg))) as [number, number, number]
       const fd = client.perfEventOpen(caller.put(bytes), pid, cpu, group, args[3] as bigint)
-      if (fd > 12) client.close(fd)
+      if (fd > LAST_FD) client.close(fd)
     }),
     { numRuns: 1000 },
   )

@@ -1,37 +1,83 @@
+/**
+ * Links: what binds a program to a place as long as the link lives.
+ *
+ * To add a kind of link is a class; what all links share is here.
+ */
+import { BPF_LINK_TYPE, EINVAL, EOPNOTSUPP } from '../abi/index.ts'
 import { OpenFile } from './open-file.ts'
 import type { PerfEvent } from './perf-event.ts'
 import type { ProgramObject } from './program-object.ts'
 import { Counted } from './reference.ts'
 
-/** BPF_LINK_CREATE with BPF_PERF_EVENT: a program stays bound to an event as long as the link lives. */
-export class LinkObject extends Counted {
+export abstract class LinkObject extends Counted {
   readonly id: number
-  readonly program: ProgramObject
-  readonly event: PerfEvent
-  readonly cookie: bigint
+  /** BPF_LINK_TYPE_*. */
+  abstract readonly type: number
+  /** As /proc/PID/fdinfo says it. */
+  abstract readonly typeName: string
+  #program: ProgramObject
   readonly #onEnd: (object: LinkObject) => void
 
-  /** Takes references of its own; the program is attached already. */
-  constructor(
-    id: number,
-    program: ProgramObject,
-    event: PerfEvent,
-    cookie: bigint,
-    onEnd: (object: LinkObject) => void,
-  ) {
+  /** Takes a reference of its own to the program. */
+  constructor(id: number, program: ProgramObject, onEnd: (object: LinkObject) => void) {
     super()
     this.id = id
-    this.program = program.get()
-    this.event = event.get()
-    this.cookie = cookie
+    this.#program = program.get()
     this.#onEnd = onEnd
   }
 
+  get program(): ProgramObject {
+    return this.#program
+  }
+
+  /** BPF_LINK_UPDATE: 0 or -errno. `old`: only if it is this one that is linked now. */
+  update(_replacement: ProgramObject, _old: ProgramObject | undefined): number {
+    return -EINVAL
+  }
+
+  /** BPF_LINK_DETACH: 0 or -errno. The link stays, bound to nothing. */
+  detach(): number {
+    return -EOPNOTSUPP
+  }
+
+  protected replaceProgram(replacement: ProgramObject): void {
+    const old = this.#program
+    this.#program = replacement.get()
+    old.put()
+  }
+
+  /** Undoes the binding. */
+  protected abstract release(): void
+
   protected end(): void {
     this.#onEnd(this)
+    this.release()
+    this.#program.put()
+  }
+}
+
+/** BPF_LINK_CREATE with BPF_PERF_EVENT: a perf event runs the program. It ends with its descriptors only. */
+export class PerfLink extends LinkObject {
+  readonly type = BPF_LINK_TYPE.BPF_LINK_TYPE_PERF_EVENT
+  readonly typeName = 'perf'
+  readonly event: PerfEvent
+  readonly cookie: bigint
+
+  /** The program is attached already. */
+  constructor(
+    id: number,
+    program: ProgramObject,
+    binding: { readonly event: PerfEvent; readonly cookie: bigint },
+    onEnd: (object: LinkObject) => void,
+  ) {
+    super(id, program, onEnd)
+    this.event = binding.event.get()
+    this.cookie = binding.cookie
+  }
+
+  protected release(): void {
     this.event.detach()
     this.event.put()
-    this.program.put()
   }
 }
 
@@ -44,7 +90,8 @@ export class LinkFile extends OpenFile {
   }
 
   override describe(): string {
-    return `link_type:\tperf\nlink_id:\t${this.object.id}\nprog_id:\t${this.object.program.id}\n`
+    const { typeName, id, program } = this.object
+    return `link_type:\t${typeName}\nlink_id:\t${id}\nprog_id:\t${program.id}\n`
   }
 
   protected end(): void {

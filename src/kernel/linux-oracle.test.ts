@@ -11,6 +11,7 @@ import { createKernel } from './kernel.ts'
 import { batchCases } from './testing/oracle-batch-cases.ts'
 import { helperCases } from './testing/oracle-helper-cases.ts'
 import { mapCases } from './testing/oracle-map-cases.ts'
+import { objectCases } from './testing/oracle-object-cases.ts'
 import { packetCases } from './testing/oracle-packet-cases.ts'
 import { perfCases } from './testing/oracle-perf-cases.ts'
 import { programCases } from './testing/oracle-program-cases.ts'
@@ -23,6 +24,7 @@ const cases = [
   ...programCases(),
   ...perfCases(),
   ...packetCases(),
+  ...objectCases(),
 ]
 
 const missing = [
@@ -48,11 +50,22 @@ describe.skipIf(missing !== '')(`as Linux answers${missing && ` (skipped: ${miss
 
   afterAll(() => rmSync(directory, { recursive: true }))
 
-  test.each(cases.map(({ name, script }) => [name, script] as const))('%s', (name, script) => {
-    using kernel = createKernel({ port: new TinyPort({ cpuCount: 2 }) })
+  const runAll = (engine: 'interpreter' | 'jit', name: string, script: (typeof cases)[number]['script']) => {
+    using kernel = createKernel({ port: new TinyPort({ cpuCount: 2 }), engine })
     using client = kernel.openClient({ firstFd: 0 })
     // As the driver's standard descriptors: open, and of no kind that any call wants.
     for (const _ of [0, 1, 2]) client.open('/sys/devices/system/cpu/possible', 0)
     expect(script.run(client)).toEqual(answers.get(name))
+  }
+
+  test.each(cases.map(({ name, script }) => [name, script] as const))('%s', (name, script) => {
+    runAll('interpreter', name, script)
   })
+
+  test.each(packetCases().map(({ name, script }) => [name, script] as const))(
+    'compiled: %s',
+    (name, script) => {
+      runAll('jit', name, script)
+    },
+  )
 })

@@ -3,6 +3,7 @@ import type { BtfObject } from './btf-object.ts'
 import type { Executable } from './engine.ts'
 import type { MapObject } from './map-object.ts'
 import { OpenFile } from './open-file.ts'
+import { ProgramStream } from './program-stream.ts'
 import type { ProgramTypeRow } from './program-types.ts'
 import { Counted } from './reference.ts'
 
@@ -36,6 +37,8 @@ export class ProgramObject extends Counted {
   runCount = 0n
   recursionMisses = 0n
   faults = 0
+  readonly stdout = new ProgramStream()
+  readonly stderr = new ProgramStream()
 
   /** Takes over the references in `loaded`. */
   constructor(id: number, loaded: LoadedProgram, onEnd: (object: ProgramObject) => void) {

@@ -146,6 +146,7 @@ export class ProgramRunner {
       message,
     }
     program.faults++
+    program.stderr.write(`ERROR: ${message}\n`)
     this.faultCount++
     this.#faults.push(fault)
     if (this.#faults.length > FAULTS_KEPT) this.#faults.shift()

@@ -6,13 +6,15 @@
  * Source: include/uapi/asm-generic/unistd.h of Linux.
  */
 import {
+  E2BIG,
   EBADF,
   EFAULT,
   EINVAL,
+  ENAMETOOLONG,
   ENODEV,
-  ENOENT,
   ENOMEM,
   ENOSYS,
+  ENOTDIR,
   MAP_SHARED,
   O_CLOEXEC,
   PAGE_SIZE,
@@ -21,6 +23,9 @@ import {
   PROT_WRITE,
 } from '../abi/index.ts'
 import { bpf } from './bpf/dispatch.ts'
+import { directoryOf } from './bpf/pins.ts'
+import { type Directory, DirectoryFile } from './bpffs.ts'
+import { listDirectory } from './directory-listing.ts'
 import { openFile } from './files.ts'
 import { perfEventOpen } from './perf-event-open.ts'
 import type { KernelProcess } from './process.ts'
@@ -49,14 +54,18 @@ const F_SETFL = 4
 const F_DUPFD_CLOEXEC = 1030
 const FD_CLOEXEC = 1
 const O_RDWR = 2
+const AT_REMOVEDIR = 0x200
 
 export const syscallTable: readonly SyscallRow[] = [
   { nr: 23, name: 'dup', run: (process, [fd]) => process.table.duplicate(int(fd), false) },
   { nr: 24, name: 'dup3', run: dup3 },
   { nr: 25, name: 'fcntl', run: fcntl },
   { nr: 29, name: 'ioctl', run: ioctl },
+  { nr: 34, name: 'mkdirat', run: mkdirat },
+  { nr: 35, name: 'unlinkat', run: unlinkat },
   { nr: 56, name: 'openat', run: openat },
   { nr: 57, name: 'close', run: (process, [fd]) => process.table.close(int(fd)) },
+  { nr: 61, name: 'getdents64', run: getdents64 },
   { nr: 63, name: 'read', run: read },
   { nr: 73, name: 'ppoll', run: (process, [fds, count]) => poll(process, fds, uint(count)) },
   { nr: 215, name: 'munmap', run: (process, [address, length]) => munmap(process, address, length) },
@@ -114,11 +123,51 @@ function ioctl(process: KernelProcess, [fd, request, argument]: Arguments): numb
   return process.file(int(fd))?.ioctl(process, uint(request), argument) ?? -EBADF
 }
 
-function openat(process: KernelProcess, [, path, flags]: Arguments): number {
-  const name = readString(process.memory, path, PATH_MAX)
-  if (typeof name === 'number') return name === -EFAULT ? -EFAULT : -ENOENT
-  const file = openFile(process, name)
+/** A path of the caller's with the directory that it starts from; -errno. */
+function pathAt(
+  process: KernelProcess,
+  fd: bigint,
+  pointer: bigint,
+): { readonly path: string; readonly from: Directory | undefined } | number {
+  const path = readString(process.memory, pointer, PATH_MAX)
+  if (typeof path === 'number') return path === -E2BIG ? -ENAMETOOLONG : path
+  const from = path.startsWith('/') ? undefined : directoryOf(process, int(fd))
+  return typeof from === 'number' ? from : { path, from }
+}
+
+function openat(process: KernelProcess, [directory, pointer, flags]: Arguments): number {
+  const place = pathAt(process, directory, pointer)
+  if (typeof place === 'number') return place
+  const file = openFile(process, place.path, uint(flags), place.from)
   return typeof file === 'number' ? file : process.install(file, (uint(flags) & O_CLOEXEC) !== 0)
+}
+
+function mkdirat(process: KernelProcess, [directory, pointer]: Arguments): number {
+  const place = pathAt(process, directory, pointer)
+  return typeof place === 'number' ? place : process.core.files.makeDirectory(place.path, place.from)
+}
+
+function unlinkat(process: KernelProcess, [directory, pointer, flags]: Arguments): number {
+  if ((uint(flags) & ~AT_REMOVEDIR) !== 0) return -EINVAL
+  const place = pathAt(process, directory, pointer)
+  if (typeof place === 'number') return place
+  const { files } = process.core
+  return uint(flags) === AT_REMOVEDIR
+    ? files.removeDirectory(place.path, place.from)
+    : files.unlink(place.path, place.from)
+}
+
+/** struct linux_dirent64: u64 ino, s64 off, u16 reclen, u8 type, the name. */
+function getdents64(process: KernelProcess, [fd, buffer, length]: Arguments): number {
+  const file = process.file(int(fd))
+  if (file === undefined) return -EBADF
+  if (!(file instanceof DirectoryFile)) return -ENOTDIR
+  const room = Math.min(uint(length), LARGEST_READ)
+  const { bytes, entries } = listDirectory(file.directory, file.position, room)
+  if (entries > 0 && bytes.length === 0) return -EINVAL
+  if (!process.memory.write(buffer, bytes)) return -EFAULT
+  file.position += entries
+  return bytes.length
 }
 
 function read(process: KernelProcess, [fd, buffer, length]: Arguments): number {

@@ -92,7 +92,15 @@ export interface ClientOptions {
 }
 
 /** A client in this process: the system calls, and memory that `mmap` aliases with the kernel's. */
-export interface Client extends Syscalls, Disposable {}
+export interface Client extends Syscalls, Disposable {
+  /** mkdir(2), on the BPF file system under /sys/fs/bpf: 0 or -errno. */
+  mkdir(path: string): number
+  rmdir(path: string): number
+  /** unlink(2): takes a pinned object's name away. */
+  unlink(path: string): number
+  /** The names in a directory, or -errno. */
+  readDirectory(path: string): readonly string[] | number
+}
 
 export interface KernelOptions {
   readonly port: Port

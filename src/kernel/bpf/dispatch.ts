@@ -18,14 +18,20 @@ import { loadBtf } from './btf-load.ts'
 import type { BpfCommand } from './call.ts'
 import { enableStats } from './enable-stats.ts'
 import * as ids from './ids.ts'
+import { createIterator } from './iterators.ts'
 import { linkCreate, linkDetach, linkUpdate } from './links.ts'
 import * as batches from './map-batches.ts'
 import { mapCreate } from './map-create.ts'
 import * as elements from './map-elements.ts'
 import { objectInfo } from './object-info.ts'
+import { getObject, pinObject } from './pins.ts'
+import { attachProgram, detachProgram, queryPrograms } from './prog-attach.ts'
 import { loadProgram } from './program-load.ts'
+import { openRawTracepoint } from './raw-tracepoints.ts'
+import { readStream } from './streams.ts'
 import { taskFdQuery } from './task-fd-query.ts'
 import { testRun } from './test-run.ts'
+import { createToken } from './token.ts'
 
 export interface BpfCommandRow {
   readonly cmd: number
@@ -76,6 +82,15 @@ export const bpfCommands: readonly BpfCommandRow[] = [
   row('BPF_LINK_GET_FD_BY_ID', ID_ONLY, ids.linkById),
   row('BPF_PROG_BIND_MAP', abi.progBindMapAttr.endOfLastMember, bindMap),
   row('BPF_ENABLE_STATS', abi.enableStatsAttr.endOfLastMember, enableStats),
+  row('BPF_OBJ_PIN', abi.objPinAttr.endOfLastMember, pinObject),
+  row('BPF_OBJ_GET', abi.objPinAttr.endOfLastMember, getObject),
+  row('BPF_PROG_ATTACH', abi.progAttachAttr.endOfLastMember, attachProgram),
+  row('BPF_PROG_DETACH', abi.progAttachAttr.endOfLastMember, detachProgram),
+  row('BPF_PROG_QUERY', abi.progQueryAttr.endOfLastMember, queryPrograms),
+  row('BPF_RAW_TRACEPOINT_OPEN', abi.rawTracepointAttr.endOfLastMember, openRawTracepoint),
+  row('BPF_ITER_CREATE', abi.iterCreateAttr.endOfLastMember, createIterator),
+  row('BPF_TOKEN_CREATE', abi.tokenCreateAttr.endOfLastMember, createToken),
+  row('BPF_PROG_STREAM_READ_BY_FD', abi.progStreamReadAttr.endOfLastMember, readStream),
   row('BPF_TASK_FD_QUERY', abi.taskFdQueryAttr.endOfLastMember, taskFdQuery),
 ]
 

@@ -1,43 +1,108 @@
-/** BPF_LINK_*. Source: link_create(), bpf_perf_link_attach() of kernel/bpf/syscall.c of Linux. */
+/** BPF_LINK_*. Source: link_create(), link_update(), bpf_perf_link_attach() of kernel/bpf/syscall.c of Linux. */
 import {
   BPF_ATTACH_TYPE,
+  BPF_PROG_TYPE,
   EBADF,
   EINVAL,
+  ENODEV,
   EOPNOTSUPP,
   linkCreatePerfEventAttr,
   linkDetachAttr,
   linkUpdateAttr,
+  type StructValue,
 } from '../../abi/index.ts'
-import { LinkFile } from '../link-object.ts'
+import { attachHook } from '../attach-types.ts'
+import { LinkFile, type LinkObject, PerfLink } from '../link-object.ts'
+import { NetNamespaceFile, NetNamespaceLink } from '../net-namespace.ts'
 import { PerfEvent } from '../perf-event.ts'
+import type { ProgramObject } from '../program-object.ts'
 import type { BpfCall } from './call.ts'
-import { linkOf, programOf } from './descriptors.ts'
+import { linkOf, mapFile, programOf } from './descriptors.ts'
+
+type Attr = StructValue<typeof linkCreatePerfEventAttr>
 
 const BPF_F_REPLACE = 1 << 2
 
-export function linkCreate({ core, process, attr: bytes }: BpfCall): number {
-  const attr = linkCreatePerfEventAttr.read(bytes)
-  const program = programOf(process, attr.prog_fd)
+export function linkCreate(call: BpfCall): number {
+  const attr = linkCreatePerfEventAttr.read(call.attr)
+  if (attr.attach_type === BPF_ATTACH_TYPE.BPF_STRUCT_OPS) return structOpsError(call, attr)
+  const program = programOf(call.process, attr.prog_fd)
   if (typeof program === 'number') return program
-  if (!program.loaded.type.linkAttachTypes.includes(attr.attach_type)) return -EINVAL
-  if (attr.attach_type !== BPF_ATTACH_TYPE.BPF_PERF_EVENT || attr.flags !== 0) return -EINVAL
+  const { type, expectedAttachType } = program.loaded
+  if (!type.linkAttachTypes.includes(attr.attach_type)) return -EINVAL
+  if (type.linksAsLoaded === true && attr.attach_type !== expectedAttachType) return -EINVAL
+  if (!isProbeOfItsKind(program, attr.attach_type)) return -EINVAL
+  if (attr.attach_type === BPF_ATTACH_TYPE.BPF_PERF_EVENT) return linkToEvent(call, attr, program)
+  switch (attachHook(attr.attach_type)?.hook) {
+    case 'netns':
+      return linkToNamespace(call, attr, program)
+    case 'cgroup':
+      return attr.flags !== 0 ? -EINVAL : -EBADF
+    case 'sockmap': {
+      if (attr.flags !== 0) return -EINVAL
+      const map = mapFile(call.process, attr.target_fd)
+      return typeof map === 'number' ? map : -EINVAL
+    }
+    case 'xdp':
+      return -EINVAL
+    case 'tcx':
+      return -ENODEV
+    default:
+      return MULTIPLE.includes(attr.attach_type) ? -EOPNOTSUPP : -EINVAL
+  }
+}
+
+const MULTIPLE: readonly number[] = [
+  BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_MULTI,
+  BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_SESSION,
+  BPF_ATTACH_TYPE.BPF_TRACE_UPROBE_MULTI,
+  BPF_ATTACH_TYPE.BPF_TRACE_UPROBE_SESSION,
+]
+
+/** A kprobe program that was loaded for one of the links to many probes takes no other. */
+function isProbeOfItsKind({ loaded }: ProgramObject, attachType: number): boolean {
+  if (loaded.type.type !== BPF_PROG_TYPE.BPF_PROG_TYPE_KPROBE) return true
+  return !MULTIPLE.includes(loaded.expectedAttachType) || loaded.expectedAttachType === attachType
+}
+
+/** The map of a struct_ops link: there are no such maps. */
+function structOpsError({ process }: BpfCall, attr: Attr): number {
+  const map = mapFile(process, attr.prog_fd)
+  return typeof map === 'number' ? map : -EINVAL
+}
+
+function linkToEvent({ core, process }: BpfCall, attr: Attr, program: ProgramObject): number {
+  if (attr.flags !== 0) return -EINVAL
   const event = process.file(attr.target_fd | 0)
   if (!(event instanceof PerfEvent)) return -EBADF
   const error = event.attach(program, attr.bpf_cookie)
   if (error !== 0) return error
-  const link = core.newLink(program, event, attr.bpf_cookie)
+  return install(process, core.newLink(PerfLink, program, { event, cookie: attr.bpf_cookie }))
+}
+
+function linkToNamespace({ core, process }: BpfCall, attr: Attr, program: ProgramObject): number {
+  if (attr.flags !== 0) return -EINVAL
+  const file = process.file(attr.target_fd | 0)
+  if (file === undefined) return -EBADF
+  if (!(file instanceof NetNamespaceFile)) return -EINVAL
+  const { namespace } = file
+  const error = namespace.admitsLink(attr.attach_type)
+  if (error !== 0) return error
+  const binding = { namespace, attachType: attr.attach_type }
+  return install(process, core.newLink(NetNamespaceLink, program, binding))
+}
+
+function install(process: BpfCall['process'], link: LinkObject): number {
   const fd = process.install(new LinkFile(link), true)
   link.put()
   return fd
 }
 
-/** A perf link ends with its descriptors only. */
 export function linkDetach({ process, attr }: BpfCall): number {
   const link = linkOf(process, linkDetachAttr.read(attr).link_fd)
-  return typeof link === 'number' ? link : -EOPNOTSUPP
+  return typeof link === 'number' ? link : link.detach()
 }
 
-/** The program of a perf link cannot be replaced. */
 export function linkUpdate({ process, attr: bytes }: BpfCall): number {
   const attr = linkUpdateAttr.read(bytes)
   if ((attr.flags & ~BPF_F_REPLACE) !== 0) return -EINVAL
@@ -45,7 +110,9 @@ export function linkUpdate({ process, attr: bytes }: BpfCall): number {
   if (typeof link === 'number') return link
   const replacement = programOf(process, attr.new_prog_fd)
   if (typeof replacement === 'number') return replacement
-  if ((attr.flags & BPF_F_REPLACE) === 0) return -EINVAL
+  if ((attr.flags & BPF_F_REPLACE) === 0) {
+    return attr.old_prog_fd === 0 ? link.update(replacement, undefined) : -EINVAL
+  }
   const old = programOf(process, attr.old_prog_fd)
-  return typeof old === 'number' ? old : -EINVAL
+  return typeof old === 'number' ? old : link.update(replacement, old)
 }

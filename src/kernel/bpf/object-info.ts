@@ -8,10 +8,11 @@
  */
 import {
   BPF_LINK_INFO_SIZE,
-  BPF_LINK_TYPE,
   BPF_PERF_EVENT_TYPE,
   bpfBtfInfo,
+  bpfLinkInfo,
   bpfLinkInfoKprobe,
+  bpfLinkInfoNetns,
   bpfMapInfo,
   bpfProgInfo,
   E2BIG,
@@ -24,8 +25,9 @@ import {
 } from '../../abi/index.ts'
 import { encode } from '../../isa/index.ts'
 import { BtfFile, type BtfObject } from '../btf-object.ts'
-import { LinkFile, type LinkObject } from '../link-object.ts'
+import { LinkFile, type LinkObject, PerfLink } from '../link-object.ts'
 import { MapFile, type MapObject } from '../map-object.ts'
+import { NetNamespaceLink } from '../net-namespace.ts'
 import { ProbeEvent } from '../perf-event.ts'
 import { ProgramFile, type ProgramObject } from '../program-object.ts'
 import type { UserAccess } from '../types.ts'
@@ -180,13 +182,24 @@ function describeBtf(memory: UserAccess, given: Uint8Array, object: BtfObject): 
 }
 
 function describeLink(memory: UserAccess, given: Uint8Array, link: LinkObject): Uint8Array | number {
-  const wanted = bpfLinkInfoKprobe.read(given)
-  const common = { type: BPF_LINK_TYPE.BPF_LINK_TYPE_PERF_EVENT, id: link.id, prog_id: link.program.id }
+  const common = { type: link.type, id: link.id, prog_id: link.program.id }
   const whole = new Uint8Array(BPF_LINK_INFO_SIZE)
-  if (!(link.event instanceof ProbeEvent)) {
-    whole.set(bpfLinkInfoKprobe.encode(common))
-    return whole
+  whole.set(bpfLinkInfo.encode(common))
+  if (link instanceof NetNamespaceLink) {
+    const { namespaceInode, attachType } = link
+    whole.set(bpfLinkInfoNetns.encode({ ...common, netns_ino: namespaceInode, attach_type: attachType }))
   }
+  return link instanceof PerfLink ? describePerfLink(memory, given, link, whole) : whole
+}
+
+function describePerfLink(
+  memory: UserAccess,
+  given: Uint8Array,
+  link: PerfLink,
+  whole: Uint8Array,
+): Uint8Array | number {
+  const wanted = bpfLinkInfoKprobe.read(given)
+  if (!(link.event instanceof ProbeEvent)) return whole
   if ((wanted.func_name !== 0n) !== (wanted.name_len !== 0)) return -EINVAL
   const { place, missed } = link.event
   const named = writeName(memory, wanted.func_name, wanted.name_len, place.functionName)
@@ -194,7 +207,7 @@ function describeLink(memory: UserAccess, given: Uint8Array, link: LinkObject): 
   const { BPF_PERF_EVENT_KPROBE, BPF_PERF_EVENT_KRETPROBE } = BPF_PERF_EVENT_TYPE
   whole.set(
     bpfLinkInfoKprobe.encode({
-      ...common,
+      ...bpfLinkInfo.read(whole),
       perf_event_type: place.isReturn ? BPF_PERF_EVENT_KRETPROBE : BPF_PERF_EVENT_KPROBE,
       func_name: wanted.func_name,
       name_len: place.functionName.length + 1,

@@ -13,7 +13,7 @@ import {
   EOPNOTSUPP,
   taskFdQueryAttr,
 } from '../../abi/index.ts'
-import { LinkFile } from '../link-object.ts'
+import { LinkFile, PerfLink } from '../link-object.ts'
 import { PerfEvent, ProbeEvent } from '../perf-event.ts'
 import type { BpfCall } from './call.ts'
 
@@ -30,7 +30,7 @@ export function taskFdQuery({ core, process, attr: bytes, pointer }: BpfCall): n
   if (owner === undefined) return -ENOENT
   const file = owner.file(attr.fd | 0)
   if (file === undefined) return -EBADF
-  const event = file instanceof LinkFile ? file.object.event : file
+  const event = file instanceof LinkFile && file.object instanceof PerfLink ? file.object.event : file
   if (!(event instanceof PerfEvent)) return -ENOTSUPP
   if (!(event instanceof ProbeEvent)) return -EOPNOTSUPP
   if (event.attached === undefined) return -ENOENT

@@ -126,13 +126,18 @@ export class Caller {
     return this.syscalls.perfEventOpen(this.put(attr), -1, 0, -1, 8n)
   }
 
-  link(program: number, event: number, cookie = 0n): number {
+  link(
+    program: number,
+    target: number,
+    cookie = 0n,
+    attach_type: number = BPF_ATTACH_TYPE.BPF_PERF_EVENT,
+  ): number {
     return this.bpf(
       'BPF_LINK_CREATE',
       linkCreatePerfEventAttr.encode({
         prog_fd: program,
-        target_fd: event,
-        attach_type: BPF_ATTACH_TYPE.BPF_PERF_EVENT,
+        target_fd: target,
+        attach_type,
         bpf_cookie: cookie,
       }),
     )

@@ -11,11 +11,13 @@
  *   ioctl K FD REQUEST KIND ARG      KIND: n number, r result of a call, b address of a buffer
  *   mmap K FD LENGTH PROT FLAGS OFFSET
  *   close K FD
+ *   path K open|mkdir|rmdir|unlink FLAGS PATH
  *   dump I OFFSET SIZE
  * FD is the number of a call. A result above 0 is printed as "fd": its number means nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,6 +93,11 @@ int main(void) {
     } else if (sscanf(line, "close %ld %ld", &a, &b) == 2) {
       is_fd[b] = 0;
       answer(a, close(results[b]), 0);
+    } else if (sscanf(line, "path %ld %7s %ld %s", &a, kind, &b, hex) == 4) {
+      if (!strcmp(kind, "open")) answer(a, open(hex, b), 1);
+      else if (!strcmp(kind, "mkdir")) answer(a, mkdir(hex, 0700), 0);
+      else if (!strcmp(kind, "rmdir")) answer(a, rmdir(hex), 0);
+      else answer(a, unlink(hex), 0);
     } else if (sscanf(line, "dump %ld %ld %ld", &a, &b, &c) == 3) {
       for (long i = b; i < b + c; i++) printf("%02x", buffers[a][i]);
       printf("\n");

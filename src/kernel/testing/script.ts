@@ -130,6 +130,13 @@ export class Script {
     )
   }
 
+  /** open(2) with `flags`, mkdir(2), rmdir(2), unlink(2). */
+  path(verb: 'open' | 'mkdir' | 'rmdir' | 'unlink', path: string, flags = 0): ResultRef {
+    return this.#call('path', `${verb} ${flags} ${path}`, ({ client }) =>
+      verb === 'open' ? client.open(path, flags) : client[verb](path),
+    )
+  }
+
   /** Compares what a buffer holds now. */
   dump(of: BufferRef, offset: number, size: number): void {
     this.#steps.push({
