@@ -3,18 +3,17 @@
  * (clang -O2 of the same C), and what loading it costs. `-- --object FILE [--program NAME] [--data-in FILE]` measures
  * any object; `-- --rounds N` takes more medians.
  *
- * Rules: every figure is the median of rounds, each long enough to be timed; the rounds of the four follow each other
- * program by program, so that a change of the machine's clock meets all of them. The compiler's code is warm: V8 has
- * compiled it with its optimizing compiler, which a first round waits for.
+ * Rules: every figure is the median of rounds, and the contestants take turns, a round each, so that what else the
+ * machine does meets all of them. The compiler's code is warm: V8 has compiled it with its optimizing compiler.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { type BenchObject, readBenchObject } from './support/bench-object.ts'
-import { Engines } from './support/engines.ts'
+import { type Contestant, Engines } from './support/engines.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -33,6 +32,9 @@ const packet =
   options['data-in'] === undefined ? new Uint8Array(64) : new Uint8Array(readFileSync(options['data-in']))
 const ROUND_NS = 2_000_000
 
+const repeatsFor = (ns: number): number =>
+  Math.max(10, Math.min(1_000_000, Math.floor(ROUND_NS / Math.max(1, ns))))
+
 const median = (times: readonly number[]): number =>
   [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN
 
@@ -40,6 +42,8 @@ const median = (times: readonly number[]): number =>
 class Linux implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'anybpf-bench-'))
   readonly #binary = join(this.#directory, 'linux-run')
+  readonly #children: ChildProcess[] = []
+  #libraries = 0
 
   constructor() {
     execFileSync('gcc', ['-O2', '-o', this.#binary, join(here, 'support', 'linux-run.c')])
@@ -54,8 +58,9 @@ class Linux implements Disposable {
     return this.#directory
   }
 
-  async measure(object: BenchObject): Promise<Measured | string> {
+  async prepare(object: BenchObject): Promise<Contestant | string> {
     const child = spawn(this.#binary, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#children.push(child)
     const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
     const ask = async (line: string): Promise<string> => {
       child.stdin.write(`${line}\n`)
@@ -72,34 +77,36 @@ class Linux implements Disposable {
         if (map.initialValue !== undefined) await ask(`value ${n} ${hex(map.initialValue)}`)
       }
       const loadNs = Number(await ask(`load ${object.programType} ${hex(object.encoded)}`))
-      const [result, first] = (await ask(`run 1 1 ${hex(packet)}`)).split(' ').map(Number) as [number, number]
-      const [, each] = (await ask(`run 1000 1 ${hex(packet)}`)).split(' ').map(Number) as [number, number]
-      const repeat = Math.max(10, Math.min(1_000_000, Math.floor(ROUND_NS / Math.max(1, each))))
-      const times = (await ask(`run ${repeat} ${rounds} ${hex(packet)}`)).split(' ').map(Number)
-      return { result: result >>> 0, ns: median(times.slice(1)), loadNs: loadNs + first }
+      const run = async (repeat: number) =>
+        (await ask(`run ${repeat} 1 ${hex(packet)}`)).split(' ').map(Number) as [number, number]
+      const [result, first] = await run(1)
+      const repeat = repeatsFor((await run(1000))[1])
+      return { result: result >>> 0, loadNs: loadNs + first, round: async () => (await run(repeat))[1] }
     } catch (error) {
       return String(error instanceof Error ? error.message : error)
-    } finally {
-      child.stdin.end()
     }
   }
 
-  measureNative(source: string): Measured | string {
+  prepareNative(source: string): Contestant | string {
     try {
-      const library = join(this.#directory, 'program.so')
+      const library = join(this.#directory, `${this.#libraries++}.so`)
       execFileSync('clang-19', ['-O2', '-w', '-DNATIVE', '-shared', '-fPIC', '-o', library, source])
-      const ask = (repeat: number, count: number) =>
-        execFileSync(this.native, [library, `${repeat}`, `${count}`], { encoding: 'utf8' })
+      const ask = (repeat: number) =>
+        execFileSync(this.native, [library, `${repeat}`, '1'], { encoding: 'utf8' })
           .trim()
           .split(' ')
-          .map(Number)
-      const each = ask(1000, 1)[1] as number
-      const repeat = Math.max(10, Math.min(1_000_000, Math.floor(ROUND_NS / Math.max(1, each))))
-      const [result, ...times] = ask(repeat, rounds)
-      return { result: (result as number) >>> 0, ns: median(times), loadNs: 0 }
+          .map(Number) as [number, number]
+      const [result, each] = ask(1000)
+      const repeat = repeatsFor(each)
+      return { result: result >>> 0, loadNs: 0, round: async () => ask(repeat)[1] }
     } catch (error) {
       return String(error)
     }
+  }
+
+  /** Ends the runners of one program. */
+  release(): void {
+    for (const child of this.#children.splice(0)) child.stdin?.end()
   }
 
   [Symbol.dispose](): void {
@@ -107,8 +114,7 @@ class Linux implements Disposable {
   }
 }
 
-export interface Measured {
-  readonly result: number
+interface Measured {
   readonly ns: number
   readonly loadNs: number
 }
@@ -128,21 +134,41 @@ const ratios: { hasMaps: boolean; ratio: number }[] = []
 for (const file of files) {
   const object = readBenchObject(file, options.program)
   const name = file.replace(/.*\//, '').replace(/\.bpf\.o$|\.o$/, '')
-  const ours = await new Engines(readFileSync(file), object, packet).measure(rounds, ROUND_NS)
-  const theirs = await linux.measure(object)
   const source = file.replace(/\.o$/, '.c')
-  const native = options.object === undefined ? linux.measureNative(source) : 'no source'
-  const hasMaps = object.maps.some(({ origin }) => origin === 'btf' || origin === 'legacy')
-  const show = (measured: Measured | string) =>
-    typeof measured === 'string' ? '-' : measured.ns < 100 ? measured.ns.toFixed(1) : measured.ns.toFixed(0)
-  for (const [who, measured] of Object.entries({ theirs, native, ...ours })) {
-    if (typeof measured === 'string') {
-      if (measured !== 'no source') console.error(`${name}: ${who}: ${measured}`)
-    } else if (typeof theirs !== 'string' && measured.result !== theirs.result) {
-      console.error(`${name}: ${who} returned ${measured.result}, Linux ${theirs.result}`)
+  const contestants: Record<string, Contestant | string> = {
+    ...(await new Engines(readFileSync(file), object, packet).prepare(ROUND_NS)),
+    theirs: await linux.prepare(object),
+    native: options.object === undefined ? linux.prepareNative(source) : 'no source',
+  }
+  const times = new Map(Object.keys(contestants).map((who) => [who, [] as number[]]))
+  for (let round = 0; round < rounds; round++) {
+    for (const [who, contestant] of Object.entries(contestants)) {
+      if (typeof contestant !== 'string') times.get(who)?.push(await contestant.round())
     }
   }
-  const { jit, checked, interpreter } = ours
+  linux.release()
+  const measured = (who: string): Measured | string => {
+    const contestant = contestants[who] as Contestant | string
+    return typeof contestant === 'string'
+      ? contestant
+      : { ns: median(times.get(who) ?? []), loadNs: contestant.loadNs }
+  }
+  const wanted = contestants.theirs as Contestant | string
+  for (const [who, contestant] of Object.entries(contestants)) {
+    if (typeof contestant === 'string') {
+      if (contestant !== 'no source') console.error(`${name}: ${who}: ${contestant}`)
+    } else if (typeof wanted !== 'string' && contestant.result !== wanted.result) {
+      console.error(`${name}: ${who} returned ${contestant.result}, Linux ${wanted.result}`)
+    }
+  }
+  const theirs = measured('theirs')
+  const native = measured('native')
+  const [interpreter, checked, jit] = ['interpreter', 'checked', 'jit'].map(
+    (who) => measured(who) as Measured,
+  ) as [Measured, Measured, Measured]
+  const hasMaps = object.maps.some(({ origin }) => origin === 'btf' || origin === 'legacy')
+  const show = (each: Measured | string) =>
+    typeof each === 'string' ? '-' : each.ns < 100 ? each.ns.toFixed(1) : each.ns.toFixed(0)
   const ratio = typeof theirs === 'string' ? Number.NaN : jit.ns / theirs.ns
   if (!Number.isNaN(ratio)) ratios.push({ hasMaps, ratio })
   table.push({

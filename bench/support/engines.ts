@@ -11,10 +11,14 @@ import { type ArrayMap, type BpfMap, createMap } from '../../src/maps/index.ts'
 import { Arena, Grace } from '../../src/memory/index.ts'
 import { type BenchObject, readBenchObject } from './bench-object.ts'
 
-export interface EngineMeasured {
+/** One of those that are compared on a program. */
+export interface Contestant {
+  /** What the program returned. */
   readonly result: number
-  readonly ns: number
+  /** From the object's bytes to the first result. */
   readonly loadNs: number
+  /** Nanoseconds of a run, from one round of many. */
+  round(): Promise<number>
 }
 
 /** Runs that often; gives the last result. */
@@ -96,20 +100,19 @@ export class Engines {
     this.#packet = packet
   }
 
-  async measure(rounds: number, roundNs: number) {
+  /** Warm, and ready for rounds. */
+  async prepare(roundNs: number): Promise<Record<'interpreter' | 'checked' | 'jit', Contestant>> {
     return {
-      interpreter: await this.#measure(rounds, roundNs, (world) => interpreterOn(world)),
-      checked: await this.#measure(rounds, roundNs, (world) => jitOn(world, false)),
-      jit: await this.#measure(rounds, roundNs, (world) => jitOn(world, true)),
+      interpreter: await this.#prepare(roundNs, (world) => interpreterOn(world)),
+      checked: await this.#prepare(roundNs, (world) => jitOn(world, false)),
+      jit: await this.#prepare(roundNs, (world) => jitOn(world, true)),
     }
   }
 
-  async #measure(rounds: number, roundNs: number, make: (world: World) => Repeat): Promise<EngineMeasured> {
-    const loads = Array.from({ length: 5 }, () => {
+  async #prepare(roundNs: number, make: (world: World) => Repeat): Promise<Contestant> {
+    const loads = Array.from({ length: 7 }, () => {
       const start = process.hrtime.bigint()
       const world = new World(readBenchObject(this.#bytes, this.#object.name), this.#packet)
-      const mapsMade = process.hrtime.bigint()
-      void mapsMade
       make(world)(1)
       return Number(process.hrtime.bigint() - start)
     })
@@ -126,17 +129,16 @@ export class Engines {
       }
       return Number(process.hrtime.bigint() - start) / repeat
     }
-    const first = time(20)
-    const repeat = Math.max(5, Math.min(200_000, Math.floor(roundNs / first)))
+    const times = (each: number) => Math.max(5, Math.min(1_000_000, Math.floor(roundNs / each)))
+    const repeat = times(time(20))
     // V8 counts what a function has done; its optimized code arrives on another thread.
     for (let warm = 0; warm < 12; warm++) {
       time(repeat)
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    const steady = Math.max(5, Math.min(1_000_000, Math.floor(roundNs / time(repeat))))
-    const times = Array.from({ length: rounds }, () => time(steady)).sort((a, b) => a - b)
+    const steady = times(time(repeat))
     loads.sort((a, b) => a - b)
-    return { result, ns: times[rounds >> 1] as number, loadNs: loads[2] as number }
+    return { result, loadNs: loads[3] as number, round: async () => time(steady) }
   }
 }
 
