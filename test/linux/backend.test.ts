@@ -130,6 +130,19 @@ class Gap {
   }
 }
 
+/** Runs a program that sees a whole Ethernet frame. */
+function framesOn(kernel: Syscalls, name: string): unknown {
+  using collection = loaded(kernel, { programs: [name] })
+  const program = collection.program(name)
+  const runs = [14, 60, 61, 1000].map((length) => {
+    const data = packet(length)
+    data.set([8, 0], 12)
+    return program.testRun({ data, dataOutBytes: length })
+  })
+  runs.push(program.testRun({ data: packet(13) }), program.testRun({ data: packet(64), repeat: 5 }))
+  return { runs: runs.map(shownRun), total: collection.globals.get('total') }
+}
+
 const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
   'global variables, before and after runs'(kernel) {
     using collection = loaded(kernel, { globals: { weight: 3, total: 7, order: [9, 8, 7, 6] } })
@@ -146,12 +159,10 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
     return { before, runs, refused, after }
   },
   'a queue that programs fill'(kernel) {
-    const collection = tried(kernel, { programs: ['on_queued_packet'] })
-    if (collection instanceof LoadError) return new Gap(collection.message)
-    using owned = collection
-    const program = owned.program('on_queued_packet')
+    using collection = loaded(kernel, { programs: ['on_queued_packet'] })
+    const program = collection.program('on_queued_packet')
     const pushed = [60, 61, 62, 63, 64].map((length) => shownRun(program.testRun({ data: packet(length) })))
-    const { handle } = owned.map('queue')
+    const { handle } = collection.map('queue')
     const popped = Array.from({ length: 5 }, () =>
       handle.lookup(new Uint8Array(0), BPF_CMD.BPF_MAP_LOOKUP_AND_DELETE_ELEM),
     ).map((one) => (typeof one === 'number' ? one : hex(one)))
@@ -176,6 +187,8 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
       call?.testRun({ context: event(2n, 9), repeat: 2 }),
     ].map((result) => result && shownRun(result))
   },
+  'xdp programs on frames': (kernel) => framesOn(kernel, 'on_frame'),
+  'tc programs on frames': (kernel) => framesOn(kernel, 'on_buffer'),
   'a ring buffer over several turns'(kernel) {
     using collection = loaded(kernel)
     const opened = RingBufferReader.open(collection.map('ring'), {
@@ -358,8 +371,6 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
     if (opened instanceof SyscallError) throw opened
     using reader = opened
     const seen: string[] = []
-    let turns = 0
-    const ticking = setInterval(() => turns++, 1)
     const context = (length: number) => ({ context: Uint8Array.of(...u64(1n), ...u32(length, 5)) })
     setTimeout(() => collection.program('on_call').testRun(context(10)), 30)
     setTimeout(() => collection.program('on_call').testRun(context(12)), 60)
@@ -367,8 +378,8 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
       seen.push(hex(record))
       if (seen.length === 2) break
     }
-    clearInterval(ticking)
-    return { seen, wentOn: turns > 10 }
+    // The runs came from timers: waiting did not stop the event loop.
+    return seen
   },
   async 'a reader that waits is ended by a signal'(kernel) {
     using collection = loaded(kernel)
@@ -377,9 +388,8 @@ const scenarios: Readonly<Record<string, (kernel: Syscalls) => unknown>> = {
     using reader = opened
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 20)
-    const start = performance.now()
     for await (const _record of reader.records(abort.signal)) throw new Error('a record out of nothing')
-    return performance.now() - start < 200
+    return 'ended'
   },
   async 'poll of what cannot be polled'(kernel) {
     const { memory } = kernel

@@ -57,7 +57,12 @@ struct {
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 struct __sk_buff {
-	__u32 len;
+	__u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority;
+	__u32 ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid, data, data_end;
+};
+
+struct xdp_md {
+	__u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
 };
 
 static __always_inline int note(__u32 length)
@@ -117,6 +122,42 @@ int on_queued_packet(struct __sk_buff *skb)
 	__u32 length = skb->len;
 
 	return bpf_map_push_elem(&queue, &length, BPF_EXIST);
+}
+
+/* Turns the addresses of an Ethernet frame round. */
+static __always_inline int turn(__u8 *data, __u8 *end)
+{
+	if (data + 14 > end)
+		return -1;
+	for (int i = 0; i < 6; i++) {
+		__u8 byte = data[i];
+
+		data[i] = data[i + 6];
+		data[i + 6] = byte;
+	}
+	return 0;
+}
+
+SEC("?xdp")
+int on_frame(struct xdp_md *context)
+{
+	__u8 *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+
+	if (turn(data, end))
+		return 0; /* XDP_ABORTED */
+	total += end - data;
+	return data[12] == 8 ? 3 : 2; /* XDP_TX, XDP_PASS */
+}
+
+SEC("?tc")
+int on_buffer(struct __sk_buff *skb)
+{
+	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (turn(data, end))
+		return 2; /* TC_ACT_SHOT */
+	total += skb->len + skb->protocol;
+	return skb->mark;
 }
 
 /* What no kernel takes. */
