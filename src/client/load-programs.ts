@@ -129,7 +129,11 @@ function poisonIn(log: string, relocated: readonly AppliedRelocation[]): string 
   if (!new RegExp(`invalid func unknown#${POISON_HELPER}\\b`).test(log)) return undefined
   const places = [...log.matchAll(new RegExp(`^(\\d+): .*call unknown#${POISON_HELPER}\\b`, 'gm'))]
   const instruction = Number(places.at(-1)?.[1] ?? Number.NaN)
-  const found = relocated.find((one) => one.isPoisoned && one.instruction === instruction)
+  const found = relocated.find((one) => one.poisoned !== undefined && one.instruction === instruction)
   if (found === undefined) return undefined
-  return `instruction ${instruction}: the kernel has nothing for the relocation ${found.relocation}`
+  const why =
+    found.poisoned === 'missing'
+      ? 'the kernel has nothing for the relocation'
+      : 'a number of another width in the kernel would be read wrongly by the relocation'
+  return `instruction ${instruction}: ${why} ${found.relocation}`
 }

@@ -46,13 +46,16 @@ export interface PatchFailure {
   readonly reason: string
 }
 
-/** Patches the instruction at `slot` in place. On a failure nothing is changed. */
+/** What became of an instruction; on a failure it is as it was. */
+type Patched = 'patched' | 'poisoned' | PatchFailure
+
+/** Patches the instruction at `slot` in place. */
 export function patchInstruction(
   instructions: Uint8Array,
   slot: number,
   patch: CorePatch,
   little: boolean,
-): PatchFailure | undefined {
+): Patched {
   const at = slot * SLOT_BYTES
   if (at + SLOT_BYTES > instructions.length)
     return bad(`expected an instruction, found the end of the ${instructions.length / SLOT_BYTES}`)
@@ -77,16 +80,16 @@ export function patchInstruction(
 
 type NumberPatch = Extract<CorePatch, { kind: 'number' }>
 
-function patchImmediate(code: InstructionEditor, patch: NumberPatch): PatchFailure | undefined {
+function patchImmediate(code: InstructionEditor, patch: NumberPatch): Patched {
   if ((code.opcode & SOURCE_REGISTER) !== 0)
     return bad('expected an operation on a number, found one on a register')
   const failure = checkOld(patch, BigInt(code.immediate(0)))
   if (failure !== undefined) return failure
   code.setImmediate(0, Number(BigInt.asIntN(32, patch.value)))
-  return undefined
+  return 'patched'
 }
 
-function patchMemory(code: InstructionEditor, patch: NumberPatch): PatchFailure | undefined {
+function patchMemory(code: InstructionEditor, patch: NumberPatch): Patched {
   const failure = checkOld(patch, BigInt(code.offset))
   if (failure !== undefined) return failure
   if (patch.value > BigInt(MAX_OFFSET)) {
@@ -108,17 +111,17 @@ function patchMemory(code: InstructionEditor, patch: NumberPatch): PatchFailure 
     code.opcode = (code.opcode & ~0x18) | size
   }
   code.offset = Number(patch.value)
-  return undefined
+  return 'patched'
 }
 
-function patchWide(code: InstructionEditor, patch: NumberPatch): PatchFailure | undefined {
+function patchWide(code: InstructionEditor, patch: NumberPatch): Patched {
   if (!code.isPlainWide()) return bad('expected ldimm64 of a plain number')
   const old = (BigInt(code.immediate(1)) << 32n) | BigInt(code.immediate(0) >>> 0)
   const failure = checkOld(patch, old)
   if (failure !== undefined) return failure
   code.setImmediate(0, Number(BigInt.asIntN(32, patch.value)))
   code.setImmediate(1, Number(BigInt.asIntN(32, patch.value >> 32n)))
-  return undefined
+  return 'patched'
 }
 
 function checkOld(patch: NumberPatch, found: bigint): PatchFailure | undefined {
@@ -127,9 +130,10 @@ function checkOld(patch: NumberPatch, found: bigint): PatchFailure | undefined {
   return bad(`expected an instruction with the number ${expected}, found ${found}`)
 }
 
-function poison(code: InstructionEditor, isWide: boolean): undefined {
+function poison(code: InstructionEditor, isWide: boolean): 'poisoned' {
   // The second half, too: alone it would be an opcode 0, which confuses verifiers.
   for (let half = 0; half < (isWide ? 2 : 1); half++) code.setCall(half, POISON_HELPER)
+  return 'poisoned'
 }
 
 const bad = (reason: string): PatchFailure => ({ code: 'bad-instruction', reason })

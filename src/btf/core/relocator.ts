@@ -34,8 +34,11 @@ export interface AppliedRelocation {
   readonly instruction: number
   /** As `formatAccess` writes it, on the object's types. */
   readonly relocation: string
-  /** The target has nothing that answers, and the instruction must not run. */
-  readonly isPoisoned: boolean
+  /**
+   * Why the instruction must not run and was replaced: the target has nothing that answers, or has a signed number of
+   * another width. `undefined` where it holds the target's number.
+   */
+  readonly poisoned: 'missing' | 'width' | undefined
 }
 
 export class CoreRelocator {
@@ -66,11 +69,11 @@ export class CoreRelocator {
     const decision = this.#decisionOf(relocation)
     const { instructionOffset: slot } = relocation
     if (decision.kind === 'failure') return new CoreError(decision.code, decision.text, slot, decision.reason)
-    const failure = patchInstruction(instructions, slot, decision.patch, this.#isLittleEndian)
-    if (failure !== undefined) return new CoreError(failure.code, decision.text, slot, failure.reason)
-    const { patch } = decision
-    const isPoisoned = patch.kind === 'poison' || patch.width?.isSafe === false
-    return { instruction: slot, relocation: decision.text, isPoisoned }
+    const done = patchInstruction(instructions, slot, decision.patch, this.#isLittleEndian)
+    if (typeof done !== 'string') return new CoreError(done.code, decision.text, slot, done.reason)
+    const why = decision.patch.kind === 'poison' ? 'missing' : 'width'
+    const poisoned = done === 'poisoned' ? why : undefined
+    return { instruction: slot, relocation: decision.text, poisoned }
   }
 
   get #isLittleEndian(): boolean {

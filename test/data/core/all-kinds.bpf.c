@@ -167,11 +167,13 @@ SEC("raw_tp/x") int enumerators(void **context) {
 }
 
 SEC("tp_btf/sched_switch") int BPF_PROG(direct, _Bool preempt, struct task_struct *prev, struct task_struct *next) {
-  struct task_struct___wide *wide = (void *)next;
-
   sink += prev->pid + next->real_parent->tgid + prev->comm[5] + prev->start_time + prev->in_execve;
-  sink += wide->pid;
   return 0;
+}
+
+/* A signed number of another width: a load of either would get it wrong. */
+SEC("tp_btf/sched_switch") int BPF_PROG(other_width, _Bool preempt, struct task_struct *prev, struct task_struct *next) {
+  return ((struct task_struct___wide *)next)->pid;
 }
 
 static __noinline int subprogram(struct task_struct *task) {
