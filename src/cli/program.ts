@@ -17,13 +17,19 @@ export async function runCli(host: Host, argv: readonly string[], version: strin
   }
   const program = buildProgram(host, version, finish)
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(withJoinedNames(argv), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE
   }
   return exitCode
 }
+
+/** `prog dump jited OBJECT` takes an object, unlike `prog dump xlated`, which takes a program of a kernel. */
+const withJoinedNames = (argv: readonly string[]): readonly string[] =>
+  argv[0] === 'prog' && argv[1] === 'dump' && argv[2] === 'jited'
+    ? ['prog', 'dump-jited', ...argv.slice(3)]
+    : argv
 
 type Finish = (result: number | CliFailure) => void
 
@@ -62,6 +68,7 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
   const prog = program.command('prog').description('look at programs')
   addDisasm(prog, host, finish)
   addProgRun(prog, host, finish)
+  addDumpJited(prog, host, finish)
   const btf = program.command('btf').description('look at types')
   addBtfDump(btf, host, finish)
   const kernel = program.command('kernel').description('look at a guest kernel')
@@ -224,6 +231,20 @@ function addProgRun(parent: Command, host: Host, finish: Finish): void {
       const { runProgRun } = await import('./commands/prog-run.ts')
       const { program, dataIn, ctxIn, repeat, engine } = options
       finish(await runProgRun(host, { path, program, dataPath: dataIn, contextPath: ctxIn, repeat, engine }))
+    })
+}
+
+function addDumpJited(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('dump-jited')
+    .description("Shows the WebAssembly of programs, beside instructions and lines of C; also 'dump jited'.")
+    .argument('<object>', 'an object of clang')
+    .option('-p, --program <name>', 'only this program')
+    .option('--checked', 'with the checks of a program of which nothing is proved')
+    .addHelpText('after', examples([['anybpf prog dump jited bpf/hello.bpf.o', 'what runs for hello']]))
+    .action(async (path: string, options: { program?: string; checked?: true }) => {
+      const { runDumpJited } = await import('./commands/prog-dump-jited.ts')
+      finish(runDumpJited(host, { path, program: options.program, isChecked: options.checked === true }))
     })
 }
 

@@ -1,9 +1,13 @@
+import type { MarkPlace } from '../wasm/index.ts'
+
 /** A program as WebAssembly, ready to run. */
 export interface CompiledProgram {
   /** Whether it runs without checks, with the stacks of all frames open from the start. */
   readonly isProved: boolean
   /** The module's bytes. */
   readonly bytes: Uint8Array
+  /** Where the code of each slot lies, by function of the module; see `ModuleBuilder.encode`. */
+  readonly marks?: ReadonlyMap<string, readonly MarkPlace[]>
   /** Subprograms by the number that the export `callback` takes. */
   readonly callbackEntries: readonly number[]
   readonly exports: {

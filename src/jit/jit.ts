@@ -10,6 +10,7 @@ import type { HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import { HashBase, RingBuffer } from '../maps/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
+import type { MarkPlace } from '../wasm/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from './environment.ts'
 import { FaultSignal, faultCode, type JitFault } from './fault.ts'
@@ -33,6 +34,8 @@ export interface JitOptions {
   readonly isProved?: boolean
   /** For names in stack traces and profiles. */
   readonly name?: string
+  /** Whether to note which instruction each piece of code is for, as `marks` of the compiled program. */
+  readonly isTraced?: boolean
 }
 
 export interface JitRunOptions {
@@ -85,6 +88,7 @@ export class Jit {
     const environment = this.#environment
     const context = new ModuleContext(decodeProgram(program), {
       isProved: options.isProved ?? false,
+      isTraced: options.isTraced ?? false,
       arena: this.#arena,
       ...(options.name === undefined ? {} : { name: options.name }),
       mapAt: (address) => environment.mapAt?.(address),
@@ -92,7 +96,8 @@ export class Jit {
       hasWordHelper: (id) => environment.wordHelpers?.has(id) === true,
       inlinesHelpers: environment.inlinesHelpers === true,
     })
-    const bytes = context.encode()
+    const marks = options.isTraced === true ? new Map<string, MarkPlace[]>() : undefined
+    const bytes = context.encode(marks)
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       arena: { memory: this.#arena.memory },
       run: this.#run,
@@ -109,7 +114,13 @@ export class Jit {
     }
     const { callbackEntries } = context
     const exports = instance.exports as unknown as CompiledProgram['exports']
-    return { isProved: options.isProved ?? false, bytes, callbackEntries, exports }
+    return {
+      isProved: options.isProved ?? false,
+      ...(marks === undefined ? {} : { marks }),
+      bytes,
+      callbackEntries,
+      exports,
+    }
   }
 
   /** Runs `program` from its first instruction with `context` in r1 until it exits or cannot go on. */

@@ -21,7 +21,9 @@ import {
   load32,
   load64,
   loop,
+  type MarkPlace,
   ModuleBuilder,
+  marked,
   memory,
   type OwnFunction,
   ret,
@@ -50,6 +52,8 @@ export interface CompileOptions {
   readonly isProved: boolean
   readonly arena: Arena
   readonly name?: string
+  /** Whether to note which instruction each piece of code is for. */
+  readonly isTraced?: boolean
   readonly mapAt: (address: bigint) => BpfMap | undefined
   readonly argumentCount: ArgumentCount
   readonly hasWordHelper: (id: number) => boolean
@@ -89,19 +93,19 @@ export class ModuleContext {
   }
 
   /** The bytes of the module. */
-  encode(): Uint8Array<ArrayBuffer> {
+  encode(marks?: Map<string, MarkPlace[]>): Uint8Array<ArrayBuffer> {
     this.#exportEntry()
     this.#exportRepeat()
     this.#exportTail()
     this.#exportCallback()
     for (let entry = this.#due.shift(); entry !== undefined; entry = this.#due.shift()) this.#translate(entry)
     this.calls.exportMapFunctions()
-    return this.builder.encode()
+    return this.builder.encode(marks)
   }
 
-  /** Records which instruction `code` is for. */
-  traced<C extends Code | Code<'i32'>>(_pc: number, code: C): C {
-    return code
+  /** Says which instruction `code` is for, where somebody wants to know. */
+  traced<C extends Code | Code<'i32'>>(pc: number, code: C): C {
+    return this.options.isTraced === true ? marked(pc, code) : code
   }
 
   runOf(frame: Code<'i32'>): Code<'i32'> {

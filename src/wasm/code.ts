@@ -32,7 +32,7 @@ declare const leaves: unique symbol
 export type Code<T extends ResultType = 'void'> = Node & { readonly [leaves]?: T }
 
 /** The untyped tree beneath `Code`. Made by the functions of this folder only. */
-export type Node = readonly (number | Node)[] | Structured | Branch
+export type Node = readonly (number | Node)[] | Structured | Branch | Marked
 
 interface Structured {
   readonly kind: 'structured'
@@ -49,6 +49,24 @@ interface Branch {
   readonly operands: Node
   /** The last one is the default of a `br_table`. */
   readonly targets: readonly Label[]
+}
+
+interface Marked {
+  readonly kind: 'marked'
+  readonly mark: number
+  readonly body: Node
+}
+
+/** Where, in bytes, the code of a mark begins; it goes on to the next one. */
+export interface MarkPlace {
+  readonly offset: number
+  /** -1 where code without a mark goes on. */
+  readonly mark: number
+}
+
+/** Code that says what it is for, by a number of the caller's; the bytes are the same. */
+export function marked<C extends Code<ResultType>>(mark: number, body: C): C {
+  return { kind: 'marked', mark, body } as Node as C
 }
 
 /** The target of branches: the end of a block or an `if`, the start of a loop. */
@@ -153,41 +171,60 @@ function structured(
 
 /**
  * The bytes of a function's code, without the local declarations and the final `end`, appended to `out`.
- * Throws where a branch names a label that is not open.
+ * Throws where a branch names a label that is not open. Places of marks, as offsets in `out`, go to `marks`.
  */
-export function encodeBody(code: Node, out: number[]): void {
-  encode(code, out, [])
+export function encodeBody(code: Node, out: number[], marks?: MarkPlace[]): void {
+  encode(code, out, { open: [], marks, mark: -1 })
 }
 
-function encode(code: Node, out: number[], open: (Label | undefined)[]): void {
+interface Encoding {
+  /** The labels of the blocks around, outermost first. */
+  readonly open: (Label | undefined)[]
+  readonly marks: MarkPlace[] | undefined
+  mark: number
+}
+
+function encode(code: Node, out: number[], state: Encoding): void {
   if ('kind' in code) {
-    if (code.kind === 'branch') encodeBranch(code, out, open)
-    else encodeStructured(code, out, open)
+    if (code.kind === 'branch') encodeBranch(code, out, state)
+    else if (code.kind === 'marked') encodeMarked(code, out, state)
+    else encodeStructured(code, out, state)
     return
   }
   for (const item of code) {
     if (typeof item === 'number') out.push(item)
-    else encode(item, out, open)
+    else encode(item, out, state)
   }
 }
 
-function encodeStructured(code: Structured, out: number[], open: (Label | undefined)[]): void {
+function encodeMarked({ mark, body }: Marked, out: number[], state: Encoding): void {
+  const outer = state.mark
+  state.mark = mark
+  state.marks?.push({ offset: out.length, mark })
+  encode(body, out, state)
+  state.mark = outer
+  state.marks?.push({ offset: out.length, mark: outer })
+}
+
+function encodeStructured(code: Structured, out: number[], state: Encoding): void {
+  const { open } = state
   if (code.label !== undefined && open.includes(code.label)) {
     throw new Error(`label ${code.label.name} is already open`)
   }
   out.push(code.opcode, code.result === 'void' ? 0x40 : valueTypeCode[code.result])
   open.push(code.label)
-  encode(code.body, out, open)
+  encode(code.body, out, state)
   if (code.otherwise !== undefined) {
     out.push(0x05)
-    encode(code.otherwise, out, open)
+    encode(code.otherwise, out, state)
   }
   open.pop()
   out.push(0x0b)
 }
 
-function encodeBranch(code: Branch, out: number[], open: readonly (Label | undefined)[]): void {
-  encode(code.operands, out, open as (Label | undefined)[])
+function encodeBranch(code: Branch, out: number[], state: Encoding): void {
+  const { open } = state
+  encode(code.operands, out, state)
   out.push(code.opcode)
   if (code.opcode === 0x0e) out.push(...unsignedLeb128(code.targets.length - 1))
   for (const target of code.targets) {

@@ -7,7 +7,7 @@
  *
  * Source: WebAssembly Core Specification 2.0, 5.5 (Modules) and appendix A.4 (name section).
  */
-import type { Code, Node, ResultType, ValueType } from './code.ts'
+import type { Code, MarkPlace, Node, ResultType, ValueType } from './code.ts'
 import { encodeBody, valueTypeCode } from './code.ts'
 import { signedLeb128, signedLeb128Big, unsignedLeb128 } from './leb128.ts'
 
@@ -218,8 +218,11 @@ export class ModuleBuilder {
     this.#start = what.index
   }
 
-  /** The module's bytes, which `WebAssembly.Module` takes. */
-  encode(): Uint8Array<ArrayBuffer> {
+  /**
+   * The module's bytes, which `WebAssembly.Module` takes. The places of marks go to `marks`, by the name of their
+   * function, as offsets from the start of its entry in the code section (the declarations of locals).
+   */
+  encode(marks?: Map<string, MarkPlace[]>): Uint8Array<ArrayBuffer> {
     const out = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
     const section = (id: number, rows: readonly (readonly number[])[]) => {
       if (rows.length > 0) append(out, id, vector(rows))
@@ -239,7 +242,10 @@ export class ModuleBuilder {
     section(7, this.#exports)
     if (this.#start !== undefined) append(out, 8, unsignedLeb128(this.#start))
     section(9, this.#elements)
-    section(10, this.#functions.map(encodeFunction))
+    section(
+      10,
+      this.#functions.map((one) => encodeFunction(one, marks)),
+    )
     section(11, this.#data)
     append(out, 0, this.#nameSection())
     return Uint8Array.from(out)
@@ -315,7 +321,10 @@ function variable<T extends ValueType>(get: number, index: number): Local<T> {
   }
 }
 
-function encodeFunction({ name, locals, body }: FunctionRecord): number[] {
+function encodeFunction(
+  { name, locals, body }: FunctionRecord,
+  allMarks: Map<string, MarkPlace[]> | undefined,
+): number[] {
   if (body === undefined) throw new Error(`function ${name} has no body`)
   const groups: { type: ValueType; count: number }[] = []
   for (const type of locals) {
@@ -324,7 +333,9 @@ function encodeFunction({ name, locals, body }: FunctionRecord): number[] {
     else groups.push({ type, count: 1 })
   }
   const code = vector(groups.map(({ type, count }) => [...unsignedLeb128(count), valueTypeCode[type]]))
-  encodeBody(body, code)
+  const marks: MarkPlace[] | undefined = allMarks === undefined ? undefined : []
+  encodeBody(body, code, marks)
+  if (marks !== undefined) allMarks?.set(name, marks)
   code.push(0x0b)
   const out = unsignedLeb128(code.length)
   for (const byte of code) out.push(byte)

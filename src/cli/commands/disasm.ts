@@ -79,6 +79,24 @@ function listing(
   return lines
 }
 
+/** The text of each slot of a linked program, and the line of C where another one begins. */
+export function instructionTexts(
+  spec: CollectionSpec,
+  linked: LinkedProgram,
+): ReadonlyMap<number, { readonly text: string; readonly source: string | undefined }> {
+  const decoded = decode(linked.instructions, { bigEndian: spec.byteOrder === 'big' })
+  if (!decoded.ok) throw new Error(`linked program: ${decoded.error.message}`)
+  const { program } = withReferences(decoded.program, spec, linked)
+  const sources = sourceLines(spec.btf, linked.lineInfo, spec.byteOrder)
+  const names = {
+    helperName: (id: number) => helperById(id)?.name,
+    mapName: (_source: number, index: number) => spec.maps[index]?.name,
+  }
+  return new Map(
+    disassembleLines(program, names).map(({ index, text }) => [index, { text, source: sources.get(index) }]),
+  )
+}
+
 /** Puts the index of a map where its descriptor will be, so that it can be shown by name. */
 function withReferences(plain: readonly Instruction[], spec: CollectionSpec, linked: LinkedProgram) {
   const program = [...plain]
