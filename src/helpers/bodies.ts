@@ -12,6 +12,7 @@ import * as probeRead from './bodies/probe-read.ts'
 import * as redirect from './bodies/redirect.ts'
 import { redirectMap } from './bodies/redirect-map.ts'
 import * as skb from './bodies/skb.ts'
+import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
 import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
@@ -29,6 +30,8 @@ const bodiesByName = {
   bpf_map_pop_elem: keyless.mapPopElem,
   bpf_map_peek_elem: keyless.mapPeekElem,
   bpf_redirect_map: redirectMap,
+  bpf_spin_lock: spinLock.spinLock,
+  bpf_spin_unlock: spinLock.spinUnlock,
   bpf_get_stackid: stack.getStackid,
   bpf_get_stack: stack.getStack,
   bpf_get_current_task: task.getCurrentTask,

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKernel } from './kernel.ts'
 import { batchCases } from './testing/oracle-batch-cases.ts'
 import { helperCases } from './testing/oracle-helper-cases.ts'
+import { lockCases } from './testing/oracle-lock-cases.ts'
 import { mapCases } from './testing/oracle-map-cases.ts'
 import { objectCases } from './testing/oracle-object-cases.ts'
 import { packetCases } from './testing/oracle-packet-cases.ts'
@@ -21,6 +22,7 @@ const cases = [
   ...mapCases(),
   ...batchCases(),
   ...helperCases(),
+  ...lockCases(),
   ...programCases(),
   ...perfCases(),
   ...packetCases(),

@@ -79,7 +79,7 @@ export class ArrayMap extends MapBase {
     const target = this.lookup(key, cpu)
     if (target === 0) return -E2BIG
     if ((flags & NOEXIST) !== 0n) return -EEXIST
-    if (flags > EXIST) return -EINVAL
+    if (flags > EXIST && this.lockOffset === undefined) return -EINVAL
     this.host.arena.copy(target, value, this.definition.valueSize)
     return 0
   }

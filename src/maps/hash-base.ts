@@ -128,8 +128,7 @@ export abstract class HashBase extends MapBase {
 
   /** The value as user space sees it. */
   userValueOf(element: number): Uint8Array {
-    const value = this.valueAt(element, 0)
-    return this.host.arena.bytes.slice(value, value + this.userValueSize)
+    return this.shown(this.valueAt(element, 0))
   }
 
   removeElement(element: number): void {

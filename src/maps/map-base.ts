@@ -9,6 +9,8 @@ import type { BpfMap, MapDefinition, MapHost } from './map.ts'
 
 const EXIST = BigInt(BPF_EXIST)
 const LOCK = BigInt(BPF_F_LOCK)
+/** struct bpf_spin_lock. */
+const LOCK_BYTES = 4
 
 /** What the header says beside the definition; members that a type has no use for stay 0. */
 export interface HeaderFields {
@@ -27,6 +29,7 @@ export abstract class MapBase implements BpfMap {
   readonly address: bigint
   readonly userValueSize: number
   abstract readonly memoryBytes: number
+  lockOffset: number | undefined
   protected readonly host: MapHost
   protected readonly header: number
   /** From one CPU's value to the next. */
@@ -72,15 +75,14 @@ export abstract class MapBase implements BpfMap {
   }
 
   read(key: Uint8Array, flags: bigint, _given?: Uint8Array): Uint8Array | number {
-    // BPF_F_LOCK needs a bpf_spin_lock in the value, which no definition can declare yet
-    if (flags !== 0n) return -EINVAL
+    if (!this.allowsFlags(flags)) return -EINVAL
     this.placeKey(key)
     const value = this.peek(this.scratchKey)
-    return value === 0 ? -ENOENT : this.host.arena.bytes.slice(value, value + this.userValueSize)
+    return value === 0 ? -ENOENT : this.shown(value)
   }
 
   write(key: Uint8Array, value: Uint8Array, flags: bigint): number {
-    if ((flags & LOCK) !== 0n) return -EINVAL
+    if ((flags & LOCK) !== 0n && this.lockOffset === undefined) return -EINVAL
     if (value.length !== this.userValueSize) {
       throw new RangeError(
         `${this.definition.name}: value of ${value.length} bytes, not ${this.userValueSize}`,
@@ -98,13 +100,25 @@ export abstract class MapBase implements BpfMap {
 
   /** -ENOTSUPP: only hash types can. */
   readAndRemove(_key: Uint8Array, flags: bigint): Uint8Array | number {
-    return flags !== 0n ? -EINVAL : -ENOTSUPP
+    return this.allowsFlags(flags) ? -ENOTSUPP : -EINVAL
   }
 
   [Symbol.dispose](): void {
     this.host.grace.defer(() => {
       for (const block of this.#blocks.splice(0)) this.host.arena.free(block)
     })
+  }
+
+  /** Whether a look-up may have these flags: BPF_F_LOCK where there is a lock. */
+  protected allowsFlags(flags: bigint): boolean {
+    return flags === 0n || (flags === LOCK && this.lockOffset !== undefined)
+  }
+
+  /** What user space sees of the value at an offset: a lock reads as zero. */
+  protected shown(value: number): Uint8Array {
+    const copy = this.host.arena.bytes.slice(value, value + this.userValueSize)
+    if (this.lockOffset !== undefined) copy.fill(0, this.lockOffset, this.lockOffset + LOCK_BYTES)
+    return copy
   }
 
   /** Bytes of the blocks that `own` gave. */

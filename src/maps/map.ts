@@ -51,6 +51,11 @@ export interface BpfMap extends Disposable {
   readonly count?: number | undefined
   /** Bytes of the arena that it takes. */
   readonly memoryBytes: number
+  /**
+   * Where in a value its bpf_spin_lock lies, as the value's type says; the kernel sets it right after creation. Runs
+   * never overlap here, so the lock is never waited for: user space does not see it, and BPF_F_LOCK is allowed.
+   */
+  lockOffset?: number | undefined
 
   /** Offset of the value of the key at offset `key` as `cpu` sees it; 0 where there is none. */
   lookup(key: number, cpu: number): number

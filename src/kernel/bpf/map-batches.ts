@@ -52,7 +52,8 @@ function prepare(call: BpfCall, attr: Attr, command: BatchCommand): MapFile | nu
   if (command !== 'lookup' && !file.mayWriteElements) return -EPERM
   if (mapType(file.object.map.definition.type)?.batches?.includes(command) !== true) return -ENOTSUPP
   // BPF_F_LOCK needs a lock in the value
-  if ((attr.elem_flags & ~LOCK) !== 0n || attr.elem_flags !== 0n) return -EINVAL
+  if ((attr.elem_flags & ~LOCK) !== 0n) return -EINVAL
+  if (attr.elem_flags !== 0n && file.object.map.lockOffset === undefined) return -EINVAL
   return file
 }
 

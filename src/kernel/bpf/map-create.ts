@@ -16,6 +16,7 @@ import type { BtfObject } from '../btf-object.ts'
 import { MapFile, type MapTypes } from '../map-object.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
+import { spinLockOf } from '../spin-lock.ts'
 import type { BpfCall } from './call.ts'
 import { btfOf, mapFile, tokenError } from './descriptors.ts'
 import { connectReferences } from './reference-arrays.ts'
@@ -45,12 +46,15 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   const object = core.newMap(definition)
   if (typeof object === 'number') return object
   const types = typesOf(process, attr)
-  const error = typeof name === 'number' ? name : typeof types === 'number' ? types : 0
+  const lock = typeof types === 'object' ? spinLockOf(types, attr) : undefined
+  const failed = [name, types, lock].find((each) => typeof each === 'number')
+  const error = typeof failed === 'number' ? failed : 0
   if (error !== 0) {
     object.put()
     return error
   }
   if (typeof types === 'object') object.describeWith(types)
+  if (typeof lock === 'object') object.map.lockOffset = lock.offset
   connectReferences(core, object)
   const fd = process.install(new MapFile(object, attr.map_flags), true)
   object.put()

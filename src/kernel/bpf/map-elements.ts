@@ -34,7 +34,7 @@ export function lookup({ process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayRead) return -EPERM
-  if (attr.flags !== 0n) return -EINVAL
+  if (attr.flags !== 0n && file.object.map.lockOffset === undefined) return -EINVAL
   const key = copyKey(process, file, attr.key)
   if (typeof key === 'number') return key
   const { map } = file.object
@@ -51,7 +51,7 @@ export function update({ core, process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayWriteElements) return -EPERM
-  if ((attr.flags & LOCK) !== 0n) return -EINVAL
+  if ((attr.flags & LOCK) !== 0n && file.object.map.lockOffset === undefined) return -EINVAL
   const key = copyKey(process, file, attr.key)
   if (typeof key === 'number') return key
   const { map } = file.object
@@ -109,7 +109,7 @@ export function lookupAndDelete({ process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayRead || !file.mayWriteElements) return -EPERM
-  if (attr.flags !== 0n) return -EINVAL
+  if (attr.flags !== 0n && file.object.map.lockOffset === undefined) return -EINVAL
   const key = copyKey(process, file, attr.key)
   if (typeof key === 'number') return key
   const value = file.object.map.readAndRemove(key, attr.flags)
