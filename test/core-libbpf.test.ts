@@ -163,3 +163,62 @@ describe.skipIf(reason !== '')(`generated kernels${reason && ` (${reason})`}`, (
     expect(done.programs).toBe(30)
   })
 })
+
+describe.skipIf(reason !== '')(`what libbpf refuses${reason && ` (${reason})`}`, () => {
+  const program = (declarations: string, use: string) => `
+    #include <linux/bpf.h>
+    #include <bpf/bpf_core_read.h>
+    #include <bpf/bpf_helpers.h>
+    #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+    ${declarations}
+    #pragma clang attribute pop
+    char LICENSE[] SEC("license") = "GPL";
+    unsigned long sink;
+    SEC("raw_tp/x") int program(void **c) { struct s *p = c[0]; sink += ${use}; return 0; }`
+  const kernel = (declarations: string, ...names: string[]) =>
+    `${declarations}\n${names.map((name, i) => `${name} *use${i}(void) { return 0; }`).join('\n')}`
+
+  test.each([
+    [
+      'two layouts that both answer',
+      program('struct s { int a; };', 'p->a'),
+      kernel('struct s { int a; }; struct s___two { long x; int a; };', 'struct s', 'struct s___two'),
+      'ambiguous',
+    ],
+    [
+      'one that answers for members in two ways',
+      program('struct s { int a; };', 'bpf_core_type_size(struct s)'),
+      kernel('struct s { int a; }; struct s___two { long x; };', 'struct s', 'struct s___two'),
+      'ambiguous',
+    ],
+    [
+      'an offset that no load holds',
+      program('struct s { int a; };', 'p->a'),
+      kernel('struct s { char gap[40000]; int a; };', 'struct s'),
+      'out-of-range',
+    ],
+    [
+      'a bit field that no load holds',
+      program('struct s { int a : 5; };', '__builtin_preserve_field_info(p->a, BPF_FIELD_BYTE_SIZE)'),
+      kernel(
+        'struct s { unsigned long gap : 62; unsigned long a : 5; } __attribute__((packed));',
+        'struct s',
+      ),
+      'unsatisfiable',
+    ],
+    [
+      'a nameless type',
+      program('struct s { int a; }; struct { int b; } *nameless;', 'nameless->b'),
+      kernel('struct s { int a; };', 'struct s'),
+      'anonymous-type',
+    ],
+  ])('%s', (_name, source, target, code) => {
+    const [object, btf] = [compile(source), compile(target)]
+    expect((oracle as LibbpfOracle).ask({ object, btf }).errno).toBeGreaterThan(0)
+    const spec = openObject(new Uint8Array(readFileSync(object)), { name: 'refused' })
+    if (!('programs' in spec)) throw new Error(spec.message)
+    const [[, result]] = [...relocated(spec, typesIn(btf))] as [readonly [LinkedProgram, unknown]]
+    expect(result).toBeInstanceOf(CoreError)
+    expect((result as CoreError).code).toBe(code)
+  })
+})
