@@ -97,10 +97,11 @@ export function subprogramsOf(
   }
   return new Map(
     [...flows].map(([entry, flow]) => {
-      const slots = flow.blocks.flatMap((block) => [
-        ...block.slots,
-        ...(block.exit.kind === 'branch' ? [block.exit.slot] : []),
-      ])
+      const slots: Slot[] = []
+      for (const { slots: inside, exit } of flow.blocks) {
+        for (const slot of inside) slots.push(slot)
+        if (exit.kind === 'branch') slots.push(exit.slot)
+      }
       const usesStack = slots.some(
         (slot) => (registerUse(slot, argumentCount, calleeReads).reads & (1 << 10)) !== 0,
       )
