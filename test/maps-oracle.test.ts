@@ -816,9 +816,9 @@ describe.skipIf(why !== '')(`the same operations on the running kernel${why}`, (
     const definition = fc.record({
       name: fc.constant('m'),
       type: fc.constantFrom(...mapTypes.map((row) => row.type)),
-      keySize: fc.oneof({ weight: 2, arbitrary: fc.constantFrom(0, 4) }, sizes),
+      keySize: fc.oneof({ weight: 2, arbitrary: fc.constantFrom(0, 4, 8) }, sizes),
       valueSize: fc.oneof({ weight: 2, arbitrary: fc.constantFrom(0, 4) }, valueSizes),
-      maxEntries: fc.constantFrom(0, 1, 2, 3, 4096, 5000, 8192),
+      maxEntries: fc.constantFrom(0, 0, 1, 2, 3, 4096, 5000, 8192),
       flags: fc.oneof(
         fc.constant(0),
         fc.constantFrom(...flagBits),

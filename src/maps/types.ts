@@ -99,8 +99,6 @@ const MOST_FRAMES = 127
 const MOST_CPUS = 8192
 /** 16 bits less sizeof(struct bpf_local_storage_elem). */
 const LARGEST_OWNED_VALUE = 65_535 - 128
-/** Less the stack of a program and sizeof(struct bpf_cgroup_storage...). */
-const LARGEST_CGROUP_VALUE = LARGEST_ALLOCATION - MAX_BPF_STACK - 112
 
 const has = (definition: MapDefinition, flag: number) => (definition.flags & flag) !== 0
 
@@ -213,14 +211,17 @@ function checkOwnerStorage(definition: MapDefinition): number {
   return valueSize > LARGEST_OWNED_VALUE ? -E2BIG : 0
 }
 
-function checkCgroupStorage(isPerCpu: boolean): MapTypeRow['check'] {
-  return ({ keySize, valueSize, maxEntries, flags }) => {
-    if (keySize !== 8 && keySize !== 16) return -EINVAL
-    if (valueSize === 0) return -EINVAL
-    if (valueSize > (isPerCpu ? LARGEST_PER_CPU_VALUE : LARGEST_CGROUP_VALUE)) return -E2BIG
-    if ((flags & BOTH_PROGRAM_ACCESSES) === BOTH_PROGRAM_ACCESSES) return -EINVAL
-    return maxEntries !== 0 ? -EINVAL : 0
+/** Sizes come before the flags. */
+function checkCgroupSizes(isPerCpu: boolean): MapTypeRow['check'] {
+  return ({ keySize, valueSize }) => {
+    if ((keySize !== 8 && keySize !== 16) || valueSize === 0) return -EINVAL
+    return valueSize > (isPerCpu ? LARGEST_PER_CPU_VALUE : LARGEST_OWNED_VALUE) ? -E2BIG : 0
   }
+}
+
+function checkCgroupStorage({ maxEntries, flags }: MapDefinition): number {
+  if ((flags & BOTH_PROGRAM_ACCESSES) === BOTH_PROGRAM_ACCESSES) return -EINVAL
+  return maxEntries !== 0 ? -EINVAL : 0
 }
 
 const OWNER_STORAGES = {
@@ -464,7 +465,8 @@ export const mapTypes: readonly MapTypeRow[] = [
     name: 'cgroup_storage',
     flags: BPF_F_NUMA_NODE | ACCESS,
     isPerCpu: false,
-    check: checkCgroupStorage(false),
+    checkFirst: checkCgroupSizes(false),
+    check: checkCgroupStorage,
     create: (host, definition) => new EmptyMap(host, definition, cgroupStorage),
   },
   {
@@ -472,7 +474,8 @@ export const mapTypes: readonly MapTypeRow[] = [
     name: 'percpu_cgroup_storage',
     flags: BPF_F_NUMA_NODE | ACCESS,
     isPerCpu: true,
-    check: checkCgroupStorage(true),
+    checkFirst: checkCgroupSizes(true),
+    check: checkCgroupStorage,
     create: (host, definition) => new EmptyMap(host, definition, cgroupStorage, true),
   },
   ...(['task_storage', 'sk_storage', 'inode_storage', 'cgrp_storage'] as const).map(
