@@ -133,6 +133,26 @@ describe.skipIf(!hasBpftool)(`as bpftool prints them${hasBpftool ? '' : ' (needs
     for (const name of objects) compare(repository(`bpf/${name}`))
   })
 
+  test('types that continue others', () => {
+    const basePath = repository('guest/build/kernel.elf')
+    const base = open(basePath)
+    const task = base.find('task', BTF_KIND.STRUCT) as BtfId
+    const writer = new BtfWriter({ base })
+    const pointer = writer.add({ kind: BTF_KIND.PTR, name: '', type: task })
+    const members = [{ name: 'owner', type: pointer, bitOffset: 0, bitSize: 0 }]
+    writer.add({ kind: BTF_KIND.STRUCT, name: 'module_state', size: 8, members })
+    writer.add({ kind: BTF_KIND.STRUCT, name: 'task', size: 8, members })
+    const path = join(scratch, 'split.btf')
+    const bytes = writer.finish() as Uint8Array
+    writeFileSync(path, bytes)
+    const btf = parsed(bytes, base)
+    const dump = ['-B', basePath, 'btf', 'dump', 'file', path, 'format']
+    const theirs = (format: string) => execFileSync('bpftool', [...dump, format], { encoding: 'utf8' })
+    expect(firstDifference(`${dumpRaw(btf).join('\n')}\n`, theirs('raw'))).toBeUndefined()
+    expect(firstDifference(withoutModes(headerOf(btf)), withoutModes(theirs('c')))).toBeUndefined()
+    expect(headerOf(btf)).toContain('struct task___2 {')
+  })
+
   test.skipIf(!hasClang)('declarators', () => compare(compile(declarators)))
   test.skipIf(!hasClang)('layouts', () => compare(compile(layouts)))
 
