@@ -57,8 +57,8 @@ const FIRST_FRAME = frameStart(0)
 export class Jit {
   readonly #arena: Arena
   readonly #environment: JitEnvironment
-  /** Blocks that no run is using, with the first frame open, and with all of them. */
-  readonly #idle = { checked: [] as number[], proved: [] as number[] }
+  /** Runs that nobody is using, with the first frame open, and with all of them. */
+  readonly #idle = { checked: [] as JitRun[], proved: [] as JitRun[] }
   /** Imports, by number: they find the run through its block, so all programs share them. */
   readonly #helpers = new Map<number, unknown>()
   readonly #words = new Map<number, unknown>()
@@ -137,20 +137,20 @@ export class Jit {
   /** `program` with its context and its stacks, to be run any number of times; undefined without memory for them. */
   open(program: CompiledProgram, context: bigint, options: JitRunOptions = {}): JitRun | undefined {
     const { isProved } = program
-    const block = this.#takeBlock(isProved)
-    if (block === undefined) return undefined
-    return new JitRun(this.#arena, this.#now, block, program, context, options, {
-      failed: () => this.#resetFrames(block, isProved),
-      end: () => this.#idle[isProved ? 'proved' : 'checked'].push(block),
-    })
+    const run = this.#idle[isProved ? 'proved' : 'checked'].pop() ?? this.#newRun(isProved)
+    run?.give(program, context, options)
+    return run
   }
 
-  #takeBlock(isProved: boolean): number | undefined {
-    const idle = this.#idle[isProved ? 'proved' : 'checked'].pop()
-    if (idle !== undefined) return idle
+  #newRun(isProved: boolean): JitRun | undefined {
     const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
-    if (block !== undefined) this.#resetFrames(block, isProved)
-    return block
+    if (block === undefined) return undefined
+    this.#resetFrames(block, isProved)
+    const idle = this.#idle[isProved ? 'proved' : 'checked']
+    return new JitRun(this.#arena, this.#now, block, {
+      failed: () => this.#resetFrames(block, isProved),
+      end: (run) => idle.push(run),
+    })
   }
 
   /** The first frame is always open. The others are where nothing is checked, since helpers check their arguments. */
@@ -316,7 +316,7 @@ interface Now {
 
 interface RunOwner {
   failed(): void
-  end(): void
+  end(run: JitRun): void
 }
 
 /** One program on one context; made by `Jit.open`. A run costs some 10 ns beyond what the program takes. */
@@ -326,31 +326,27 @@ export class JitRun implements Disposable {
   readonly #arena: Arena
   readonly #now: Now
   readonly #block: number
-  readonly #program: CompiledProgram
   readonly #owner: RunOwner
-  readonly #budget: number
+  #program: CompiledProgram | undefined
+  #budget = NO_LIMIT
   /** r1 and r2 in words of 32 bits. */
   readonly #arguments = new Uint32Array(4)
-  readonly #cpu: number
+  #cpu = 0
 
-  constructor(
-    arena: Arena,
-    now: Now,
-    block: number,
-    program: CompiledProgram,
-    context: bigint,
-    options: JitRunOptions,
-    owner: RunOwner,
-  ) {
+  constructor(arena: Arena, now: Now, block: number, owner: RunOwner) {
     this.#arena = arena
     this.#now = now
     this.#block = block
-    this.#program = program
     this.#owner = owner
-    this.#budget = options.budget ?? NO_LIMIT
-    this.#cpu = options.cpu ?? 0
+  }
+
+  /** What is to be run, and on what. */
+  give(program: CompiledProgram, context: bigint, { r2, budget, cpu }: JitRunOptions): void {
+    this.#program = program
+    this.#budget = budget ?? NO_LIMIT
+    this.#cpu = cpu ?? 0
     setWords(this.#arguments, 0, context)
-    setWords(this.#arguments, 2, options.r2 ?? 0n)
+    setWords(this.#arguments, 2, r2 ?? 0n)
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
@@ -378,7 +374,7 @@ export class JitRun implements Disposable {
     now.program = this.#program
     now.budget = this.#budget
     try {
-      const { run, repeat } = this.#program.exports
+      const { run, repeat } = (this.#program as CompiledProgram).exports
       const frame = this.#block + FIRST_FRAME
       return (count === 1 ? run(frame) : repeat(frame, count, this.#budget)) >>> 0
     } catch (error) {
@@ -397,7 +393,8 @@ export class JitRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#owner.end()
+    this.#program = undefined
+    this.#owner.end(this)
   }
 }
 
@@ -411,11 +408,6 @@ function faultFrom(error: unknown): JitFault {
 }
 
 function setWords(words: Uint32Array, at: number, value: bigint): void {
-  if (value >= 0n && value < 0x8000_0000n) {
-    words[at] = Number(value)
-    words[at + 1] = 0
-    return
-  }
   words[at] = Number(value & 0xffff_ffffn)
   words[at + 1] = Number((value >> 32n) & 0xffff_ffffn)
 }
