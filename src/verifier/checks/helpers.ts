@@ -10,6 +10,7 @@ import type { Instruction } from '../../isa/index.ts'
 import { syncBounds } from '../domain/bounds.ts'
 import { BASE, FLAG, kindName } from '../domain/kinds.ts'
 import { pointer, type Register, unknownScalar } from '../domain/register.ts'
+import { pushBranch } from '../flow/paths.ts'
 import type { MapSpec } from '../program.ts'
 import { isNull, mayBeNull, type Proof } from '../proof.ts'
 import { hasField } from '../records/records.ts'
@@ -24,6 +25,7 @@ import {
   loopCallback,
   mapElementCallback,
   pushCallback,
+  returnFromFunction,
   timerCallback,
   userRingbufCallback,
 } from './calls.ts'
@@ -349,8 +351,24 @@ export function checkHelperCall(p: Proof, insn: Instruction): void {
   refineReturn(p, helper, facts)
   checkMapCompatibility(p, facts.map, id)
   if (id === H.getFuncIp) checkGetFuncIp(p)
+  if (id === H.tailCall) {
+    // A tail call that succeeds does not come back here: from a function of the program it returns to the caller.
+    if (p.state.currentIndex > 0) {
+      leaveByTailCall(p)
+      return
+    }
+    changesPacket = false
+  }
   if (changesPacket) forgetPacketPointers(p)
   p.index++
+}
+
+function leaveByTailCall(p: Proof): void {
+  if (p.frame.inCallback) throw p.refuse(EINVAL, 'cannot tail call within callback')
+  pushBranch(p, p.index + 1, p.index)
+  forgetPacketPointers(p)
+  p.setUnknown(0)
+  returnFromFunction(p)
 }
 
 function checkGetFuncIp(p: Proof): void {

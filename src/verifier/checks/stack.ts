@@ -145,6 +145,15 @@ function writeFixed(p: Proof, frame: Frame, offset: number, size: number, from: 
   note(p, { stackFrame: frame.index, stackSlot: index })
 }
 
+/** The bytes of what was spilled or kept there are just bytes from now on. */
+function scrubbed(bytes: number): number {
+  let result = bytes
+  for (let i = 0; i < 8; i++) {
+    if (byteAt(bytes, i) !== BYTE.INVALID) result = withByte(result, i, BYTE.MISC)
+  }
+  return result
+}
+
 function writeVariable(
   p: Proof,
   frame: Frame,
@@ -178,7 +187,8 @@ function writeVariable(
     }
     const keepsZero = isZero && byte === BYTE.ZERO
     usedZero ||= keepsZero
-    const bytes = withByte(slot.bytes, byteOf(i), keepsZero ? BYTE.ZERO : BYTE.MISC)
+    const rest = isSpecial(slot.bytes) ? scrubbed(slot.bytes) : slot.bytes
+    const bytes = withByte(rest, byteOf(i), keepsZero ? BYTE.ZERO : BYTE.MISC)
     p.setSlot(frame, index, new Slot(bytes, EMPTY_REGISTER))
   }
   if (usedZero && from >= 0) markPrecise(p, from)

@@ -75,6 +75,13 @@ function deduce32(r: Register): void {
   if (r.s32min >>> 0 <= r.s32max >>> 0) {
     r.u32min = Math.max(r.s32min >>> 0, r.u32min)
     r.u32max = Math.min(r.s32max >>> 0, r.u32max)
+  } else if (r.u32max < r.s32min >>> 0) {
+    // As in `deduce64`: the unsigned range meets only one end of the signed one.
+    r.s32min = r.u32min | 0
+    r.u32max = Math.min(r.u32max, r.s32max >>> 0)
+  } else if (r.s32max >>> 0 < r.u32min) {
+    r.s32max = r.u32max | 0
+    r.u32min = Math.max(r.u32min, r.s32min >>> 0)
   }
 }
 

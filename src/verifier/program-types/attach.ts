@@ -95,7 +95,7 @@ export function findTarget(p: Proof): Target | undefined {
 }
 
 /** Functions that types describe but that the compiler left without an address of their own. */
-const INLINED_FUNCTIONS: ReadonlySet<string> = new Set(['blk_account_io_done', 'blk_account_io_start'])
+const INLINED_FUNCTIONS: ReadonlySet<string> = new Set(['blk_account_io_done'])
 
 const isModifiable = (name: string): boolean =>
   name.startsWith('security_') || name.startsWith('bpf_modify_return_test') || name.startsWith('__x64_sys_')

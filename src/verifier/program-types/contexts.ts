@@ -15,7 +15,8 @@ import type { ContextRequest, ContextValue } from './kind.ts'
 /**
  * How bytes may be touched.
  *
- * `no`: not at all; `whole N`: only N bytes at once; `narrow N`: any aligned part of a field of N bytes.
+ * `no`: not at all; `whole N`: only N bytes at once; `narrow N`: any aligned part of a field of N bytes; `any`: any
+ * part of the row.
  */
 type Rule = 'no' | `whole ${1 | 4 | 8}` | `narrow ${2 | 4 | 8}` | 'any'
 
@@ -41,7 +42,7 @@ const SCALAR: ContextValue = { kind: BASE.SCALAR }
 
 function ruleAllows(rule: Rule, row: Row, { offset, size }: ContextRequest): boolean {
   if (rule === 'no') return false
-  if (rule === 'any') return true
+  if (rule === 'any') return offset + size <= row.to
   const [how = '', width = ''] = rule.split(' ')
   const bytes = Number(width)
   if (row.wide === true && size === 8 && offset % 8 === 0 && offset + 8 <= row.to) return true
@@ -251,7 +252,7 @@ export const cgroupSockContext = contextOf(80, [
 function destinationRows(): Row[] {
   return [
     // The port has two bytes; older programs read four.
-    { from: 48, to: 49, read: 'any' },
+    { from: 48, to: 49, read: 'narrow 4' },
     { from: 49, to: 50, read: 'narrow 2' },
     { from: 50, to: 52, read: 'no' },
     { from: 52, to: 80, read: 'narrow 4' },

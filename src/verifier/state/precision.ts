@@ -18,6 +18,7 @@ import { EFAULT } from '../refusal.ts'
 import { type HistoryEntry, isScalarSpill, isSpill, type LinkedPlace, Slot, type State } from './state.ts'
 
 const ARGUMENT_MASK = 0x3e
+const TAIL_CALL = 12
 
 /** Registers and stack slots, by frame, whose origin is looked for. */
 class Wanted {
@@ -170,6 +171,10 @@ function stepBackOver(
     wanted.remove(0)
     if ((wanted.registers[wanted.frame] as number) & ARGUMENT_MASK) {
       return broken(p, `backtracking call unexpected regs ${mask.toString(16)}`)
+    }
+    if (insn.src === CALL_SOURCE.HELPER && insn.imm === TAIL_CALL && index !== next - 1) {
+      if (wanted.frame === 7) return broken(p, 'subprog enter from frame 7')
+      wanted.frame++
     }
     return WENT_ON
   }
