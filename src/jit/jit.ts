@@ -329,6 +329,7 @@ export class JitRun implements Disposable {
   readonly #owner: RunOwner
   #program: CompiledProgram | undefined
   #budget = NO_LIMIT
+  #context = 0n
   /** r1 and r2 in words of 32 bits. */
   readonly #arguments = new Uint32Array(4)
   #cpu = 0
@@ -345,8 +346,11 @@ export class JitRun implements Disposable {
     this.#program = program
     this.#budget = budget ?? NO_LIMIT
     this.#cpu = cpu ?? 0
-    setWords(this.#arguments, 0, context)
-    setWords(this.#arguments, 2, r2 ?? 0n)
+    // A CPU's probes all run on one context: taking a bigint apart costs more than looking whether it is the same.
+    if (context !== this.#context) setWords(this.#arguments, 0, context)
+    this.#context = context
+    if (r2 === undefined) this.#arguments.fill(0, 2)
+    else setWords(this.#arguments, 2, r2)
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
