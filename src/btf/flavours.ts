@@ -10,20 +10,29 @@ const UNDERSCORE = 0x5f
 export function entriesWithFlavour(nameOffsets: Uint32Array, strings: Uint8Array): readonly number[] {
   const places = placesOfUnderscores(strings)
   if (places.length === 0) return []
+  // A name may begin in the middle of a string, where linkers let strings share their ends.
+  const starts = places.map((place) => strings.lastIndexOf(0, place) + 1)
   const entries: number[] = []
   for (let i = 0; i < nameOffsets.length; i++) {
     const offset = nameOffsets[i] as number
-    if (offset >= strings.length) continue
-    const place = places[firstNotBefore(places, offset)]
-    if (place !== undefined && strings.indexOf(0, offset) > place) entries.push(i)
+    const next = firstNotBefore(places, offset)
+    if (next < places.length && offset >= (starts[next] as number)) entries.push(i)
   }
   return entries
 }
 
+/** Where three underscores begin, rising. Every third byte is enough to look at: one of three is the first of them. */
 function placesOfUnderscores(strings: Uint8Array): readonly number[] {
   const places: number[] = []
-  for (let at = strings.indexOf(UNDERSCORE); at >= 0; at = strings.indexOf(UNDERSCORE, at + 1)) {
-    if (strings[at + 1] === UNDERSCORE && strings[at + 2] === UNDERSCORE) places.push(at)
+  for (let at = 2; at < strings.length; at += 3) {
+    if (strings[at] !== UNDERSCORE) continue
+    let from = at
+    while (strings[from - 1] === UNDERSCORE) from--
+    let to = at + 1
+    while (strings[to] === UNDERSCORE) to++
+    for (let place = from; place + 3 <= to; place++) places.push(place)
+    // The next byte to look at is three behind the run.
+    at = to - 1
   }
   return places
 }
