@@ -108,6 +108,14 @@ class EmbeddedSession implements GuestSession {
     return state
   }
 
+  runInstructions(count: number): GuestState {
+    let state: GuestState = { kind: 'running' }
+    for (let left = count; left > 0 && state.kind === 'running'; left -= SLICE) {
+      state = this.#run(Math.min(SLICE, left))
+    }
+    return state
+  }
+
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]()
     this.#guest[Symbol.dispose]()

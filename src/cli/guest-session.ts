@@ -30,4 +30,6 @@ export interface GuestSession extends Disposable {
   suggestFunctions(name: string): readonly string[]
   /** Lets the guest run for about so many milliseconds of our time. */
   runFor(wallMs: number): GuestState
+  /** Lets the guest run for so many of its instructions: the same each time. */
+  runInstructions(count: number): GuestState
 }

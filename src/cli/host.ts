@@ -1,5 +1,6 @@
 /** What a command needs of the process that it runs in; tests give another one. */
 
+import type { Syscalls } from '../abi/index.ts'
 import type { CliFailure } from './failure.ts'
 import type { GuestOptions, GuestSession } from './guest-session.ts'
 
@@ -17,6 +18,8 @@ export interface Host {
   readonly hasColours: boolean
   /** A file's bytes, or why there are none. */
   readFile(path: string): Uint8Array | CliFailure
+  /** Writes a file, or says why not. */
+  writeFile(path: string, bytes: Uint8Array): CliFailure | undefined
   /** Whether there is such a file. */
   fileExists(path: string): boolean
   /** Path of a file of this package, such as `bpf/syscount.bpf.o`. */
@@ -30,4 +33,13 @@ export interface Host {
   monotonicMs(): number
   /** Boots a guest as far as its kernel can be probed. */
   openGuest(options: GuestOptions): Promise<GuestSession | CliFailure>
+  /** The kernel that this process runs on, where that is Linux and it may be asked. */
+  openLinux(): Promise<LinuxSession | CliFailure>
+}
+
+/** The Linux that this process runs on. */
+export interface LinuxSession extends Disposable {
+  readonly syscalls: Syscalls
+  /** When it was started, in milliseconds since 1970. */
+  readonly bootTimeMs: number
 }

@@ -1,5 +1,6 @@
 /** The Host of a Node process. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { uptime } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import picocolors from 'picocolors'
@@ -22,6 +23,14 @@ export function nodeHost(streams?: Pick<Host, 'stdout' | 'stderr'>): Host {
         return new CliFailure(`${path}: ${reasonOf(error)}`)
       }
     },
+    writeFile(path, bytes) {
+      try {
+        writeFileSync(path, bytes)
+        return undefined
+      } catch (error) {
+        return new CliFailure(`${path}: ${reasonOf(error)}`)
+      }
+    },
     fileExists: (path) => existsSync(path) && statSync(path).isFile(),
     artefact: (path) => join(packageRoot, path),
     onInterrupt(handler) {
@@ -40,6 +49,20 @@ export function nodeHost(streams?: Pick<Host, 'stdout' | 'stderr'>): Host {
     async openGuest(options) {
       const { openEmbeddedSession } = await import('./embedded-session.ts')
       return openEmbeddedSession(host, options)
+    },
+    async openLinux() {
+      const { LinuxUnavailable, openLinux } = await import('../ports/linux/index.ts')
+      const syscalls = openLinux()
+      if (syscalls instanceof LinuxUnavailable) {
+        return new CliFailure(`--on linux: ${syscalls.message}`, {
+          advice: ['--on guest, the default, asks a kernel in the embedded machine'],
+        })
+      }
+      return {
+        syscalls,
+        bootTimeMs: Date.now() - uptime() * 1000,
+        [Symbol.dispose]: () => syscalls[Symbol.dispose](),
+      }
     },
   }
   return host

@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { CliFailure, EXIT_OK, EXIT_USAGE } from './failure.ts'
 import type { GuestOptions } from './guest-session.ts'
 import type { Host } from './host.ts'
+import { addKernelCommands } from './kernel-commands.ts'
 
 /** Runs a command line (without `node` and the script) and returns the exit code. */
 export async function runCli(host: Host, argv: readonly string[], version: string): Promise<number> {
@@ -73,6 +74,10 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
   addBtfDump(btf, host, finish)
   const kernel = program.command('kernel').description('look at a guest kernel')
   addSymbols(kernel, host, finish)
+  const gen = program.command('gen').description('write code')
+  addGenSkeleton(gen, host, finish)
+  const wholeNumber = positiveInteger
+  addKernelCommands(program, host, { finish, examples, wholeNumber, addGuestOptions, guestOptions })
   return program
 }
 
@@ -350,6 +355,49 @@ function addSymbols(parent: Command, host: Host, finish: Finish): void {
         )
       },
     )
+}
+
+function addGenSkeleton(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('skeleton')
+    .description(
+      'Writes a TypeScript module for an object: a class that loads it, with the types of its maps, global ' +
+        'variables and records, and the object itself.',
+    )
+    .argument('<object>', 'an object of clang, compiled with -g')
+    .option('-n, --name <name>', "the object's name, after which the class is named (default: the file's)")
+    .option('-o, --output <file>', 'write there (default: standard output)')
+    .option('-r, --record <map=struct>', 'the struct that the records of a buffer are', collect)
+    .option('--no-embed', "leave the object's bytes out; they are given when it is loaded")
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf gen skeleton mine.bpf.o -o mine.gen.ts', "then: import { Mine } from './mine.gen.ts'"],
+        [
+          'anybpf gen skeleton mine.bpf.o -r events=sample',
+          'records of the ring buffer events are struct sample',
+        ],
+      ]),
+    )
+    .action(async (path: string, options: GenSkeletonOptions) => {
+      const { runGenSkeleton } = await import('./commands/gen-skeleton.ts')
+      finish(
+        runGenSkeleton(host, {
+          path,
+          name: options.name,
+          output: options.output,
+          records: options.record ?? [],
+          embed: options.embed,
+        }),
+      )
+    })
+}
+
+interface GenSkeletonOptions {
+  readonly name?: string
+  readonly output?: string
+  readonly record?: readonly string[]
+  readonly embed: boolean
 }
 
 interface GuestCliOptions {

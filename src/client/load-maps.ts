@@ -190,6 +190,8 @@ const needsCpuCount = (spec: MapSpec): boolean =>
 
 /** `hash`, `percpu_array`: as bpftool writes it. */
 export function typeName(type: number): string {
-  const found = Object.entries(BPF_MAP_TYPE).find(([, value]) => value === type)
+  const found = Object.entries(BPF_MAP_TYPE).find(
+    ([name, value]) => value === type && !name.endsWith('_DEPRECATED'),
+  )
   return found?.[0].replace('BPF_MAP_TYPE_', '').toLowerCase() ?? `type ${type}`
 }

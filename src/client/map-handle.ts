@@ -11,7 +11,7 @@ const align8 = (size: number) => (size + 7) & ~7
 
 export class MapHandle implements Disposable {
   readonly syscalls: Syscalls
-  readonly descriptor: Descriptor
+  readonly descriptor: Pick<Descriptor, 'fd' | 'isOpen'> & Disposable
   readonly keySize: number
   /** Bytes of a value as user space sees it: for per-CPU maps, of all CPUs. */
   readonly valueBytes: number
@@ -23,7 +23,7 @@ export class MapHandle implements Disposable {
 
   constructor(
     syscalls: Syscalls,
-    descriptor: Descriptor,
+    descriptor: Pick<Descriptor, 'fd' | 'isOpen'> & Disposable,
     sizes: { readonly keySize: number; readonly valueBytes: number; readonly maxEntries: number },
   ) {
     this.syscalls = syscalls

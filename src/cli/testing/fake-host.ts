@@ -47,6 +47,18 @@ export class FakeHost implements Host {
     return typeof content === 'string' ? new TextEncoder().encode(content) : content
   }
 
+  /** Files that were written. */
+  readonly written = new Map<string, Uint8Array>()
+
+  writeFile(path: string, bytes: Uint8Array): CliFailure | undefined {
+    this.written.set(path, bytes)
+    return undefined
+  }
+
+  async openLinux(): Promise<CliFailure> {
+    return new CliFailure('--on linux: this is no Linux')
+  }
+
   fileExists(path: string): boolean {
     return this.#options.files?.[path] !== undefined
   }
@@ -90,6 +102,7 @@ export class FakeHost implements Host {
         return host.#slices * SLICE_GUEST_NS
       },
       suggestFunctions: () => this.#options.near ?? [],
+      runInstructions: () => ({ kind: 'running' }),
       runFor: () => {
         host.#ms += SLICE_MS
         const state = host.#options.onSlice?.(host.#slices, host)

@@ -11,6 +11,7 @@ import { typeName } from '../load-maps.ts'
 import { isPerCpu } from '../map.ts'
 import { guessRecordType, type RecordType, recordType } from '../record-types.ts'
 import { type CollectionSpec, type MapSpec, ObjectError, openObject } from '../spec/index.ts'
+import { encodeBase64 } from './base64.ts'
 import { pascalCase, propertyName, TypeNames } from './type-names.ts'
 
 export interface SkeletonSettings {
@@ -305,9 +306,3 @@ const isFormat = (name: string): boolean => /\.?____?fmt\b/.test(name)
 const arrayOf = (type: string): string => `readonly ${/^[{]|^readonly /.test(type) ? `(${type})` : type}[]`
 
 const quote = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`
-
-function encodeBase64(bytes: Uint8Array): string {
-  let characters = ''
-  for (const byte of bytes) characters += String.fromCharCode(byte)
-  return btoa(characters)
-}

@@ -1,2 +1,3 @@
+export { decodeBase64 } from './base64.ts'
 export { generateSkeleton, SkeletonError, type SkeletonSettings } from './generate.ts'
-export { decodeBase64, loadSkeleton, Skeleton, type SkeletonOptions } from './skeleton.ts'
+export { loadSkeleton, Skeleton, type SkeletonOptions } from './skeleton.ts'

@@ -111,14 +111,6 @@ export function loadSkeleton<G>(
   return load(spec, syscalls, options as LoadOptions)
 }
 
-/** Bytes from base64; white space is left out. */
-export function decodeBase64(text: string): Uint8Array {
-  const characters = atob(text)
-  const bytes = new Uint8Array(characters.length)
-  for (let at = 0; at < bytes.length; at++) bytes[at] = characters.charCodeAt(at)
-  return bytes
-}
-
 function view(names: Iterable<string>, descriptor: (name: string) => PropertyDescriptor): object {
   const properties: PropertyDescriptorMap = {}
   for (const name of names) properties[name] = { enumerable: true, ...descriptor(name) }
