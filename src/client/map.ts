@@ -3,6 +3,7 @@ import { BPF_ANY, BPF_CMD, BPF_MAP_TYPE, ENOENT } from '../abi/index.ts'
 import type { BtfValue } from './btf-codec.ts'
 import { type Codec, decodeWith, encodeWith } from './codec.ts'
 import { SyscallError } from './errors.ts'
+import { deleteAll, readAll, setAll, takeAll } from './map-all.ts'
 import type { MapHandle } from './map-handle.ts'
 import type { MapSpec } from './spec/index.ts'
 
@@ -133,6 +134,29 @@ export class BpfMap<K = BtfValue, V = BtfValue> implements Disposable {
   /** Deletes every element; throws for a map whose elements cannot be deleted, such as an array. */
   clear(): void {
     for (const key of this.keys()) this.delete(key)
+  }
+
+  /**
+   * The elements that are there now, in few calls where the kernel has batches for this type of map, else one by one.
+   * One that is replaced meanwhile may be met twice.
+   */
+  readAll(): [K, V][] {
+    return readAll(this)
+  }
+
+  /** Removes the elements that are there now and returns them. */
+  takeAll(): [K, V][] {
+    return takeAll(this)
+  }
+
+  /** Writes elements in their order; the error is that of the first which could not be written. */
+  setAll(entries: Iterable<readonly [K, V]>): SyscallError | undefined {
+    return setAll(this, entries)
+  }
+
+  /** Removes elements and returns how many of them there were. */
+  deleteAll(keys: Iterable<K>): number {
+    return deleteAll(this, keys)
   }
 
   [Symbol.dispose](): void {

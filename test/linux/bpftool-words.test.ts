@@ -67,7 +67,9 @@ async function ours(form: OutputForm, ...[group, name, ...words]: string[]): Pro
     text: '',
     columns: undefined,
     rows: undefined,
-    write: (text: string) => void (stream.text += text),
+    write(text: string) {
+      stream.text += text
+    },
   }
   const host = nodeHost({ stdout: stream, stderr: stream })
   const bootTimeMs = Date.now() - uptime() * 1000
