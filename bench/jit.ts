@@ -4,7 +4,7 @@
  * any object; `-- --rounds N` takes more medians.
  *
  * Rules: every figure is the median of rounds, and the contestants take turns, a round each, so that what else the
- * machine does meets all of them. The compiler's code is warm: V8 has compiled it with its optimizing compiler.
+ * machine does meets all of them; the time in which others run is left out, as in Linux's own figure. The compiler's code is warm: V8 has compiled it with its optimizing compiler.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
