@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKernel } from './kernel.ts'
 import { batchCases } from './testing/oracle-batch-cases.ts'
+import { btfCases } from './testing/oracle-btf-cases.ts'
 import { helperCases } from './testing/oracle-helper-cases.ts'
 import { lockCases } from './testing/oracle-lock-cases.ts'
 import { mapCases } from './testing/oracle-map-cases.ts'
@@ -21,6 +22,7 @@ import { TinyPort } from './testing/tiny-port.ts'
 const cases = [
   ...mapCases(),
   ...batchCases(),
+  ...btfCases(),
   ...helperCases(),
   ...lockCases(),
   ...programCases(),

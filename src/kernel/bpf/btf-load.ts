@@ -1,6 +1,6 @@
 /** BPF_BTF_LOAD. Source: btf_new_fd(), btf_parse() of kernel/bpf/btf.c of Linux. */
-import { BPF_F_TOKEN_FD, btfLoadAttr, E2BIG, EFAULT, EINVAL, ENOTSUPP } from '../../abi/index.ts'
-import { Btf, BtfError } from '../../btf/index.ts'
+import { BPF_F_TOKEN_FD, btfLoadAttr, E2BIG, EFAULT, EINVAL } from '../../abi/index.ts'
+import { checkBtf } from '../btf-check/check.ts'
 import { BtfFile } from '../btf-object.ts'
 import { readBytes, writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
@@ -8,11 +8,6 @@ import { tokenError } from './descriptors.ts'
 import { type LogRequest, writeLog } from './log.ts'
 
 const BTF_MAX_SIZE = 16 << 20
-const BTF_MAGIC = 0xeb9f
-const BTF_VERSION = 1
-/** Up to and with `hdr_len`. */
-const FIRST_MEMBERS = 8
-const KNOWN_HEADER = 24
 
 export function loadBtf({ core, process, attr: bytes, pointer, sizeBytes }: BpfCall): number {
   const attr = btfLoadAttr.read(bytes)
@@ -25,35 +20,18 @@ export function loadBtf({ core, process, attr: bytes, pointer, sizeBytes }: BpfC
     pointer: attr.btf_log_buf,
   }
   const data = readBytes(process.memory, attr.btf, attr.btf_size)
-  const checked = data === undefined ? { errno: -EFAULT, log: '' } : check(data)
+  const checked = data === undefined ? { errno: -EFAULT, log: '' } : checkBtf(data, attr.btf_log_level !== 0)
   const log = writeLog(process.memory, request, checked.log)
   if (log.errno === -EINVAL) return -EINVAL
   const end = btfLoadAttr.offsets.btf_log_true_size + 4
-  if (sizeBytes >= end && data !== undefined) {
+  if (sizeBytes >= end) {
     const place = pointer + BigInt(btfLoadAttr.offsets.btf_log_true_size)
     if (!writeU32(process.memory, place, log.trueSize)) return -EFAULT
   }
-  if (checked.errno !== 0 || data === undefined) return checked.errno
   if (log.errno !== 0) return log.errno
+  if (checked.errno !== 0 || data === undefined) return checked.errno
   const object = core.newBtf(data)
   const fd = process.install(new BtfFile(object), true)
   object.put()
   return fd
-}
-
-function check(data: Uint8Array): { readonly errno: number; readonly log: string } {
-  const refuse = (log: string, errno = EINVAL) => ({ errno: -errno, log: `${log}\n` })
-  if (data.length < FIRST_MEMBERS) return refuse('hdr_len not found')
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
-  const headerBytes = view.getUint32(4, true)
-  if (data.length < headerBytes) return refuse('btf_header not found')
-  if (data.subarray(KNOWN_HEADER, Math.max(KNOWN_HEADER, headerBytes)).some((byte) => byte !== 0)) {
-    return refuse('Unsupported btf_header', E2BIG)
-  }
-  if (view.getUint16(0, true) !== BTF_MAGIC) return refuse('Invalid magic')
-  if (view.getUint8(2) !== BTF_VERSION) return refuse('Unsupported version', ENOTSUPP)
-  if (view.getUint8(3) !== 0) return refuse('Unsupported flags', ENOTSUPP)
-  if (data.length === headerBytes) return refuse('No data')
-  const parsed = Btf.parse(data)
-  return parsed instanceof BtfError ? refuse(parsed.message) : { errno: 0, log: '' }
 }

@@ -1,0 +1,175 @@
+/** The type section of BTF as Linux's checks look at it: words at offsets, nothing taken on trust. */
+import { BTF_KIND } from '../../btf/index.ts'
+
+const K = BTF_KIND
+
+export const KIND_NAMES: readonly string[] = [
+  'UNKNOWN',
+  'INT',
+  'PTR',
+  'ARRAY',
+  'STRUCT',
+  'UNION',
+  'ENUM',
+  'FWD',
+  'TYPEDEF',
+  'VOLATILE',
+  'CONST',
+  'RESTRICT',
+  'FUNC',
+  'FUNC_PROTO',
+  'VAR',
+  'DATASEC',
+  'FLOAT',
+  'DECL_TAG',
+  'TYPE_TAG',
+  'ENUM64',
+]
+
+/** Most types, and the largest id in a reference. */
+export const MOST_TYPES = 0xfffff
+export const TYPE_BYTES = 12
+export const MEMBER_BYTES = 12
+const LONGEST_IDENTIFIER = 512
+
+/** One type: three words, and what its kind puts behind them at `at + 12`. */
+export interface RawType {
+  readonly id: number
+  /** Byte offset in the data. */
+  readonly at: number
+  readonly nameOffset: number
+  readonly kind: number
+  readonly vlen: number
+  readonly kindFlag: boolean
+  /** The third word: a size or a type. */
+  readonly word: number
+}
+
+/** Type 0. */
+export const VOID: RawType = { id: 0, at: 0, nameOffset: 0, kind: K.UNKN, vlen: 0, kindFlag: false, word: 0 }
+
+export class RawTypes {
+  readonly view: DataView
+  readonly #bytes: Uint8Array
+  readonly #strings: Uint8Array
+  readonly #types: RawType[] = [VOID]
+
+  constructor(bytes: Uint8Array, strings: Uint8Array) {
+    this.#bytes = bytes
+    this.#strings = strings
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** With void. */
+  get count(): number {
+    return this.#types.length
+  }
+
+  /** The type at a byte offset, not yet one of these. */
+  read(at: number, id: number): RawType & { readonly info: number } {
+    const info = this.view.getUint32(at + 4, true)
+    return {
+      id,
+      at,
+      nameOffset: this.view.getUint32(at, true),
+      info,
+      kind: (info >>> 24) & 0x1f,
+      vlen: info & 0xffff,
+      kindFlag: info >>> 31 === 1,
+      word: this.view.getUint32(at + 8, true),
+    }
+  }
+
+  add(type: RawType): void {
+    this.#types.push(type)
+  }
+
+  get(id: number): RawType | undefined {
+    return this.#types[id]
+  }
+
+  /** Word `index` of what follows the type. */
+  extra(type: RawType, index: number): number {
+    return this.view.getUint32(type.at + TYPE_BYTES + 4 * index, true)
+  }
+
+  isNameOffset(offset: number): boolean {
+    return offset < this.#strings.length
+  }
+
+  #text(offset: number): Uint8Array {
+    return this.#strings.subarray(offset, this.#strings.indexOf(0, offset))
+  }
+
+  /** As logs show it. */
+  name(offset: number): string {
+    if (offset === 0) return '(anon)'
+    return this.isNameOffset(offset)
+      ? new TextDecoder('latin1').decode(this.#text(offset))
+      : '(invalid-name-offset)'
+  }
+
+  hasText(offset: number): boolean {
+    return this.isNameOffset(offset) && this.#strings[offset] !== 0
+  }
+
+  /** Letters, digits, `_` and `.`, of which the first is no digit. */
+  isIdentifier(offset: number): boolean {
+    const text = this.#text(offset)
+    if (text.length === 0 || text.length > LONGEST_IDENTIFIER) return false
+    return text.every((byte, index) => isNameByte(byte) && (index > 0 || !isDigit(byte)))
+  }
+
+  isSectionName(offset: number): boolean {
+    const text = this.#text(offset)
+    if (text.length === 0 || text.length > LONGEST_IDENTIFIER) return false
+    return text.every((byte) => byte >= 0x20 && byte < 0x7f)
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes
+  }
+}
+
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39
+
+function isNameByte(byte: number): boolean {
+  const lower = byte | 0x20
+  return (lower >= 0x61 && lower <= 0x7a) || isDigit(byte) || byte === 0x5f || byte === 0x2e
+}
+
+export const isModifier = ({ kind }: RawType): boolean =>
+  kind === K.TYPEDEF || kind === K.VOLATILE || kind === K.CONST || kind === K.RESTRICT || kind === K.TYPE_TAG
+
+export const isStruct = ({ kind }: RawType): boolean => kind === K.STRUCT || kind === K.UNION
+
+/** Kinds that other types may not refer to. */
+export const isSourceOnly = ({ kind }: RawType): boolean =>
+  kind === K.VAR || kind === K.DECL_TAG || kind === K.DATASEC
+
+export const hasNoSize = (type: RawType | undefined): boolean =>
+  type === undefined ||
+  type.kind === K.UNKN ||
+  type.kind === K.FWD ||
+  type.kind === K.FUNC ||
+  type.kind === K.FUNC_PROTO ||
+  type.kind === K.DECL_TAG
+
+export const hasSize = ({ kind }: RawType): boolean =>
+  kind === K.INT ||
+  kind === K.STRUCT ||
+  kind === K.UNION ||
+  kind === K.ENUM ||
+  kind === K.DATASEC ||
+  kind === K.FLOAT ||
+  kind === K.ENUM64
+
+export const needsResolving = (type: RawType): boolean =>
+  isModifier(type) ||
+  type.kind === K.PTR ||
+  isStruct(type) ||
+  type.kind === K.ARRAY ||
+  type.kind === K.VAR ||
+  type.kind === K.FUNC ||
+  type.kind === K.DECL_TAG ||
+  type.kind === K.DATASEC
