@@ -87,7 +87,8 @@ export class HashCode {
 
   /** lookup(key, cpu): the value, or 0. */
   get lookup(): FunctionRef<readonly ['i32', 'i32'], 'i32'> {
-    return (this.#lookup ??= this.#defineLookup())
+    this.#lookup ??= this.#defineLookup()
+    return this.#lookup
   }
 
   /**
@@ -117,17 +118,20 @@ export class HashCode {
 
   /** update(key, value, mode, cpu): 0 or -errno; `mode` is 0 to 2. Not for LRU types. */
   get update(): FunctionRef<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'> {
-    return (this.#update ??= this.#defineUpdate())
+    this.#update ??= this.#defineUpdate()
+    return this.#update
   }
 
   /** delete(key): 0 or -errno. Not for LRU types. */
   get delete(): FunctionRef<readonly ['i32'], 'i32'> {
-    return (this.#delete ??= this.#defineDelete())
+    this.#delete ??= this.#defineDelete()
+    return this.#delete
   }
 
   /** Gives retired elements back. */
   get release(): FunctionRef<readonly [], 'void'> {
-    return (this.#release ??= this.#defineRelease())
+    this.#release ??= this.#defineRelease()
+    return this.#release
   }
 
   get #imports(): HashImports {
@@ -216,7 +220,8 @@ export class HashCode {
   }
 
   get #retireFunction(): FunctionRef<readonly ['i32'], 'void'> {
-    return (this.#retire ??= this.#defineRetire())
+    this.#retire ??= this.#defineRetire()
+    return this.#retire
   }
 
   #defineRetire(): Own<readonly ['i32'], 'void'> {
@@ -313,7 +318,8 @@ export class HashCode {
 
   /** differs(a, b): for long keys, a loop. */
   get #differs(): FunctionRef<readonly ['i32', 'i32'], 'i32'> {
-    return (this.#long ??= this.#defineDiffers())
+    this.#long ??= this.#defineDiffers()
+    return this.#long
   }
 
   #defineDiffers(): Own<readonly ['i32', 'i32'], 'i32'> {
