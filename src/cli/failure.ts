@@ -66,7 +66,12 @@ export function explain(
     const lines = error.log.trimEnd().split('\n')
     const shown = lines.slice(-LOG_LINES)
     const cut = lines.length > shown.length ? [`... ${lines.length - shown.length} lines above`] : []
-    return new CliFailure(`${path}: ${error.message}`, { details: [...cut, ...shown].join('\n') })
+    const { instruction, source } = error.report
+    const place = source === undefined ? '' : `, ${source.file}:${source.line}: ${source.text}`
+    return new CliFailure(`${path}: ${error.message}`, {
+      details: [...cut, ...shown].join('\n'),
+      advice: instruction === undefined ? [] : [`at instruction ${instruction}${place}`],
+    })
   }
   if (error instanceof ObjectError) {
     return new CliFailure(`${path}: ${error.message}`, { advice: adviceOn(error) })

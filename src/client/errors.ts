@@ -4,6 +4,7 @@
  */
 import { errnoName } from '../abi/index.ts'
 import type { CoreError } from '../btf/index.ts'
+import { parseVerifierLog, type SourceLine, type VerifierReport } from './verifier-report.ts'
 
 /** A system call failed. */
 export class SyscallError extends Error {
@@ -77,6 +78,8 @@ export class VerifierError extends LoadError {
   readonly log: string
   /** The log did not fit the largest buffer, and what is missing is its middle or its end. */
   readonly isTruncated: boolean
+  /** The log in parts: where it happened, and what was known there. */
+  readonly report: VerifierReport
 
   /** `reason` is one line, where more is known than the log says. */
   constructor(
@@ -86,8 +89,10 @@ export class VerifierError extends LoadError {
     log: string,
     isTruncated: boolean,
     reason?: string,
+    sourceOf?: (instruction: number) => SourceLine | undefined,
   ) {
-    const why = reason ?? reasonIn(log)
+    const report = parseVerifierLog(log, sourceOf)
+    const why = reason ?? report.reason
     super(
       'verifier',
       program,
@@ -97,6 +102,7 @@ export class VerifierError extends LoadError {
     this.section = section
     this.log = log
     this.isTruncated = isTruncated
+    this.report = report
   }
 }
 
@@ -109,13 +115,6 @@ export class RelocationError extends LoadError {
     super('relocation', program, `program '${program}' (${section}): ${cause.message}`)
     this.cause = cause
   }
-}
-
-/** The line of a verifier's log that says what was wrong: the last one that is not a statistic. */
-function reasonIn(log: string): string {
-  const lines = log.split('\n').map((line) => line.trim())
-  const isStatistic = /^(processed \d+ insns|verification time|stack depth|peak_states|insns_processed)/
-  return lines.filter((line) => line !== '' && !isStatistic.test(line)).at(-1) ?? ''
 }
 
 export type AttachErrorCode =

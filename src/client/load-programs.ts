@@ -21,6 +21,7 @@ import type { Descriptor } from './owner.ts'
 import { Program } from './program.ts'
 import { patchReference } from './references.ts'
 import { type CollectionSpec, linkProgram, ObjectError, type ProgramSpec } from './spec/index.ts'
+import { type SourceLine, sourceLookup } from './verifier-report.ts'
 
 /** A refused program is loaded again with a log of this size, doubled until it fits or is the largest allowed. */
 const FIRST_LOG_BYTES = 64 * 1024
@@ -77,7 +78,10 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
         : { fd: context.btfFd, funcInfo: linked.funcInfo, lineInfo: linked.lineInfo },
   }
   const loaded = loadWithLog(syscalls, program, options.logLevel ?? 0)
-  if (typeof loaded.result === 'number') return refusal(spec, loaded.result, loaded, relocated)
+  if (typeof loaded.result === 'number') {
+    const sourceOf = sourceLookup(context.spec.btf, linked.lineInfo)
+    return refusal(spec, loaded.result, loaded, relocated, sourceOf)
+  }
   if (options.logLevel) options.onLog?.(name, loaded.log)
   return new Program(syscalls, spec, loaded.result)
 }
@@ -110,10 +114,11 @@ function refusal(
   result: number,
   { log, isTruncated }: Loaded,
   relocated: readonly AppliedRelocation[],
+  sourceOf: (instruction: number) => SourceLine | undefined,
 ): LoadError {
   if (log.trim() !== '') {
     const reason = poisonIn(log, relocated)
-    return new VerifierError(spec.name, spec.section, -result, log, isTruncated, reason)
+    return new VerifierError(spec.name, spec.section, -result, log, isTruncated, reason, sourceOf)
   }
   const advice = result === -EPERM ? ' (loading programs needs CAP_BPF and CAP_PERFMON)' : ''
   return new LoadError(
