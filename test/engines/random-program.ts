@@ -17,7 +17,7 @@ export type Statement =
       readonly kind: 'if'
       readonly row: Row
       readonly fields: Fields
-      readonly then: Body
+      readonly taken: Body
       readonly otherwise: Body
     }
   | { readonly kind: 'loop'; readonly rounds: number; readonly body: Body; readonly mayGoto: boolean }
@@ -141,7 +141,7 @@ const { body } = fc.letrec<{ body: Body; statement: Statement }>((tie) => ({
         kind: fc.constant('if' as const),
         row: rowOf(['jump']),
         fields,
-        then: tie('body'),
+        taken: tie('body'),
         otherwise: tie('body'),
       }),
       weight: 3,
@@ -282,13 +282,16 @@ class FunctionWriter {
     const writer = this.#writer
     switch (statement.kind) {
       case 'plain':
-        return this.#plain(statement.row, statement.fields)
+        this.#plain(statement.row, statement.fields)
+        return
       case 'context':
         writer.emit({ opcode: LOAD, dst: 9, src: 10, offset: CONTEXT })
         this.#access(statement.row, statement.fields, 9, 0)
-        return writer.emit({ opcode: MOV, dst: 9, imm: 9 })
+        writer.emit({ opcode: MOV, dst: 9, imm: 9 })
+        return
       case 'constant':
-        return writer.wide(statement.dst, 0, statement.value)
+        writer.wide(statement.dst, 0, statement.value)
+        return
       case 'if': {
         const [taken, end] = [writer.label(), writer.label()]
         const {
@@ -304,18 +307,23 @@ class FunctionWriter {
         this.#body(statement.otherwise, depth)
         writer.jump(end, { opcode: 0x05 })
         writer.place(taken)
-        this.#body(statement.then, depth)
-        return writer.place(end)
+        this.#body(statement.taken, depth)
+        writer.place(end)
+        return
       }
       case 'loop': {
-        if (depth >= MAX_LOOPS) return this.#body(statement.body, depth)
+        if (depth >= MAX_LOOPS) {
+          this.#body(statement.body, depth)
+          return
+        }
         const [again, end] = [writer.label(), writer.label()]
         this.#setCounter(depth, statement.rounds)
         writer.place(again)
         if (statement.mayGoto) writer.jump(end, { opcode: 0xe5 })
         this.#body(statement.body, depth + 1)
         this.#countDown(depth, again)
-        return writer.place(end)
+        writer.place(end)
+        return
       }
       case 'irreducible': {
         if (depth >= MAX_LOOPS) return
@@ -327,12 +335,15 @@ class FunctionWriter {
         this.#body(statement.first, depth + 1)
         writer.place(second)
         this.#body(statement.second, depth + 1)
-        return this.#countDown(depth, first)
+        this.#countDown(depth, first)
+        return
       }
       case 'call':
-        return this.#call(statement.target, statement.how)
+        this.#call(statement.target, statement.how)
+        return
       case 'map':
-        return this.#map(statement)
+        this.#map(statement)
+        return
       case 'ring': {
         const none = writer.label()
         writer.wide(1, 1, this.#ring)
@@ -347,11 +358,13 @@ class FunctionWriter {
         writer.emit({ opcode: 0x85, imm: statement.isDiscarded ? 133 : 132 })
         writer.emit({ opcode: MOV, dst: 0, imm: 1 })
         writer.place(none)
-        return this.#afterCall()
+        this.#afterCall()
+        return
       }
       case 'helper':
         writer.emit({ opcode: 0x85, imm: statement.id })
-        return this.#afterCall()
+        this.#afterCall()
+        return
       case 'packet': {
         // r6 points to the context, and back.
         writer.emit({ opcode: LOAD, dst: 6, src: 10, offset: CONTEXT })
@@ -359,7 +372,8 @@ class FunctionWriter {
         if (src === 7) writer.emit({ opcode: 0x57, dst: 7, imm: 7 })
         writer.emit({ opcode: statement.row.opcode, src, imm: statement.offset })
         writer.emit({ opcode: MOV, dst: 6, imm: 66 })
-        return this.#afterCall()
+        this.#afterCall()
+        return
       }
     }
   }
@@ -367,7 +381,8 @@ class FunctionWriter {
   #plain(row: Row, given: Fields): void {
     const { dst, src, imm: value } = given
     if (row.kind === 'load' || row.kind === 'store' || row.kind === 'atomic') {
-      return this.#access(row, given, 10, -8 * DATA_SLOTS)
+      this.#access(row, given, 10, -8 * DATA_SLOTS)
+      return
     }
     this.#writer.emit({
       opcode: row.opcode,
