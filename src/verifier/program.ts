@@ -68,6 +68,8 @@ export interface AttachTarget {
 }
 
 export interface ProgramInput {
+  /** Tells how long the proof took, for the log. Default: it takes no time. */
+  readonly clockNs?: () => bigint
   readonly instructions: Program
   /** `BPF_PROG_TYPE_*`. */
   readonly programType: number

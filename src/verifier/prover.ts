@@ -596,10 +596,10 @@ function logLiveRegisters(p: Proof): void {
 }
 
 /** What was done, as tools read it from the end of the log. */
-function logStatistics(p: Proof, started: number): void {
+function logStatistics(p: Proof, tookNs: bigint): void {
   if (p.log.level === 0) return
   if (p.log.level & 4) {
-    p.say(`verification time ${Math.round((performance.now() - started) * 1000)} usec\n`)
+    p.say(`verification time ${tookNs / 1000n} usec\n`)
     p.say(`stack depth ${p.subprograms.map((s) => s.stackDepth).join('+')}\n`)
   }
   p.say(
@@ -635,7 +635,8 @@ export function prove(input: ProgramInput): ProofVerdict {
     records,
     helpers: helpersFor(input),
   })
-  const started = performance.now()
+  const clockNs = input.clockNs ?? (() => 0n)
+  const started = clockNs()
   let refusal: Refusal | undefined
   try {
     if (kind === undefined) throw p.refuse(ENOTSUPP, `program type ${input.programType} is not supported`)
@@ -645,7 +646,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     refusal = error
     if (error.message !== '') p.say(`${error.message}\n`)
   }
-  logStatistics(p, started)
+  logStatistics(p, clockNs() - started)
   const message = refusal?.message ?? ''
   return {
     accepted: refusal === undefined,
