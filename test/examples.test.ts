@@ -21,6 +21,13 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ' (skipped: npm run buil
     expect(lines.at(-1)).toBe('0 records found no room')
   })
 
+  test('slow-calls.ts shows the processes that spend most time in calls', () => {
+    const lines = run('slow-calls.ts').trimEnd().split('\n')
+    expect(lines).toHaveLength(6)
+    expect(lines[0]).toMatch(/^ +\d+ \w+ +\d+ calls \d+\.\d{3} ms$/)
+    expect(lines.at(-1)).toBe('0 calls were of processes that found no room')
+  })
+
   test('twice.ts sees one trace twice', () => {
     const lines = run('twice.ts').trimEnd().split('\n')
     expect(lines[0]).toContain('hello from process 2')

@@ -291,6 +291,11 @@ describe.each(kernels)('on $name', ({ missing, open, provesSafety }) => {
         )
         // Line information travelled with the program: the log quotes the source.
         expect((error as VerifierError).log).toContain('return *value;')
+        expect((error as VerifierError).report).toMatchObject({
+          reason: expect.stringMatching(/invalid mem access/),
+          disassembly: expect.stringMatching(/^\(79\) r\d = \*\(u64 \*\)/),
+          source: { file: expect.stringMatching(/refused\.bpf\.c$/), line: 21, text: 'return *value;' },
+        })
       },
     )
 

@@ -112,6 +112,13 @@ describe('a generated skeleton', () => {
     expect([status, stdout]).toEqual([0, ''])
   }, 60_000)
 
+  test('in the repository is what its object gives', () => {
+    const command = 'anybpf gen skeleton bpf/syscount.bpf.o'
+    const text = generateSkeleton(repositoryFile('bpf/syscount.bpf.o'), { name: 'syscount', command })
+    // If not: npx anybpf gen skeleton bpf/syscount.bpf.o -o examples/syscount.gen.ts
+    expect(readFileSync(join(root, 'examples/syscount.gen.ts'), 'utf8')).toBe(text)
+  })
+
   test('loads, attaches and reads its maps and variables in a guest', async () => {
     const file = generate('syscount.bpf.o', repositoryFile('bpf/syscount.bpf.o'))
     using guest = new GuestUnderTest({ bootargs: 'script=/etc/rc.short' })
