@@ -17,6 +17,7 @@ import { objectCases } from './testing/oracle-object-cases.ts'
 import { packetCases } from './testing/oracle-packet-cases.ts'
 import { perfCases } from './testing/oracle-perf-cases.ts'
 import { programCases } from './testing/oracle-program-cases.ts'
+import { skbCases } from './testing/oracle-skb-cases.ts'
 import { TinyPort } from './testing/tiny-port.ts'
 
 const cases = [
@@ -28,6 +29,7 @@ const cases = [
   ...programCases(),
   ...perfCases(),
   ...packetCases(),
+  ...skbCases(),
   ...objectCases(),
 ]
 
@@ -66,7 +68,7 @@ describe.skipIf(missing !== '')(`as Linux answers${missing && ` (skipped: ${miss
     runAll('interpreter', name, script)
   })
 
-  test.each(packetCases().map(({ name, script }) => [name, script] as const))(
+  test.each([...packetCases(), ...skbCases()].map(({ name, script }) => [name, script] as const))(
     'compiled: %s',
     (name, script) => {
       runAll('jit', name, script)

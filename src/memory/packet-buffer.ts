@@ -38,6 +38,8 @@ export class PacketBuffer {
   networkHeader = 0
   /** One's complement sum of what follows the network header, where the packet came with one. */
   checksum: number | undefined
+  /** Whether `checksum` still covers all of it: changes are then summed, too. */
+  isSummed = false
   /** How many checksums are known to be good; undefined: none is said to be. */
   checksumLevel: number | undefined
   readonly #arena: Arena

@@ -83,7 +83,7 @@ export const skbStoreBytes: HelperBody = (env, r1, r2, r3, r4, r5) => {
   if (bytes === undefined) return failure(EFAULT)
   const before = checksumOf(bytes)
   bytes.set(env.arena.bytes.subarray(from, from + size))
-  if ((r5 & BPF_F_RECOMPUTE_CSUM) !== 0n && packet.checksum !== undefined) {
+  if ((r5 & BPF_F_RECOMPUTE_CSUM) !== 0n && packet.isSummed && packet.checksum !== undefined) {
     const isOdd = (offset & 1) !== 0
     const change = subtractChecksum(checksumOf(bytes), before)
     packet.checksum = addChecksums(packet.checksum, isOdd ? swapped(change) : change)
@@ -120,11 +120,8 @@ export const skbChangeTail: HelperBody = (env, r1, r2, r3) => {
   if (isFault(packet)) return packet
   const size = u32Of(r2)
   if (r3 !== 0n || size > LARGEST_PACKET || size < Math.max(packet.networkHeader, 0)) return failure(EINVAL)
-  // What is added is zero, and what is cut off is summed no more.
-  if (packet.checksum !== undefined && size < packet.lengthBytes) {
-    const cut = checksumOf(packet.bytes().subarray(size))
-    packet.checksum = subtractChecksum(packet.checksum, (size & 1) !== 0 ? swapped(cut) : cut)
-  }
+  // The sum is not kept up; Linux then takes it for none.
+  if (size !== packet.lengthBytes) packet.isSummed = false
   return packet.moveTail(size - packet.lengthBytes) ? 0n : failure(ENOMEM)
 }
 
@@ -194,11 +191,19 @@ export const l4CsumReplace: HelperBody = (env, r1, r2, r3, r4, r5) => {
   const keepsZero = (r5 & BPF_F_MARK_MANGLED_0) !== 0n
   if (keepsZero && (r5 & BPF_F_MARK_ENFORCE) === 0n && readWord(field) === 0) return 0n
   const width = Number(r5 & BPF_F_HDR_FIELD_MASK)
-  const sum = replaced(readWord(field), r3, r4, width)
+  // Two bytes are taken for the low half of four.
+  const mask = width === 2 ? 0xffffn : 0xffff_ffffn
+  const [from, to] = [r3 & mask, r4 & mask]
+  const sum = replaced(readWord(field), width === 0 ? r3 : from, to, width === 2 ? 4 : width)
   if (sum === undefined) return failure(EINVAL)
   // The pseudo header is not part of the packet, so the packet's own sum changes with the field alone.
-  if (packet.checksum !== undefined && (r5 & BPF_F_PSEUDO_HDR) !== 0n && (r5 & BPF_F_IPV6) === 0n) {
-    const change = width === 0 ? u32Of(r4) : subtractChecksum(u32Of(r4), u32Of(r3))
+  if (
+    packet.isSummed &&
+    packet.checksum !== undefined &&
+    (r5 & BPF_F_PSEUDO_HDR) !== 0n &&
+    (width !== 0 || (r5 & BPF_F_IPV6) === 0n)
+  ) {
+    const change = width === 0 ? u32Of(to) : subtractChecksum(u32Of(to), u32Of(from))
     packet.checksum = ~addChecksums(change, ~packet.checksum) >>> 0
   }
   writeWord(field, keepsZero && sum === 0 ? MANGLED_ZERO : sum)
@@ -246,7 +251,6 @@ export const csumDiff: HelperBody = (env, r1, r2, r3, r4, r5) => {
   if (from < 0) return badMemory(1, r1, fromSize, 'read')
   const to = toSize === 0 ? 0 : env.arena.check(r3, toSize, false)
   if (to < 0) return badMemory(3, r3, toSize, 'read')
-  if (((fromSize | toSize) & 3) !== 0) return failure(EINVAL)
   const { bytes } = env.arena
   let sum = checksumOf(bytes.subarray(to, to + toSize), u32Of(r5))
   if (fromSize > 0) sum = subtractChecksum(sum, checksumOf(bytes.subarray(from, from + fromSize)))
@@ -256,7 +260,7 @@ export const csumDiff: HelperBody = (env, r1, r2, r3, r4, r5) => {
 export const csumUpdate: HelperBody = (env, r1, r2) => {
   const packet = packetOf(env, r1, 'skb')
   if (isFault(packet)) return packet
-  if (packet.checksum === undefined) return failure(ENOTSUPP)
+  if (!packet.isSummed || packet.checksum === undefined) return failure(ENOTSUPP)
   packet.checksum = addChecksums(packet.checksum, u32Of(r2))
   return BigInt(packet.checksum)
 }
@@ -271,7 +275,7 @@ export const csumLevel: HelperBody = (env, r1, r2) => {
   switch (r2) {
     case BigInt(LEVEL.increment):
       if (level !== undefined) packet.checksumLevel = Math.min(level + 1, MOST_LEVELS)
-      else if (packet.checksum === undefined) packet.checksumLevel = 0
+      else if (!packet.isSummed) packet.checksumLevel = 0
       return 0n
     case BigInt(LEVEL.decrement):
       if (level !== undefined) packet.checksumLevel = level === 0 ? undefined : level - 1

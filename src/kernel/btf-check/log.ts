@@ -15,13 +15,13 @@ export class BtfRefusal {
 }
 
 export class BtfLog {
-  readonly #isWanted: boolean
+  readonly isWanted: boolean
   #pieces: string[] = []
   /** Whether all of a type has been logged before, so that a part of it that is logged again brings it along. */
   isResolving = false
 
   constructor(isWanted: boolean) {
-    this.#isWanted = isWanted
+    this.isWanted = isWanted
   }
 
   get text(): string {
@@ -29,12 +29,12 @@ export class BtfLog {
   }
 
   write(text: string): void {
-    if (this.#isWanted) this.#pieces.push(text)
+    if (this.isWanted) this.#pieces.push(text)
   }
 
   /** A line for a type, with its details unless something is wrong with where they are. */
   type(types: RawTypes, type: RawType, id: number, message = '', withDetails = true): void {
-    if (!this.#isWanted) return
+    if (!this.isWanted) return
     const details = withDetails ? ` ${detailsOf(types, type)}` : ''
     const name = types.name(type.nameOffset)
     this.write(`[${id}] ${KIND_NAMES[type.kind]} ${name}${details}${message && ` ${message}`}\n`)
@@ -42,7 +42,7 @@ export class BtfLog {
 
   /** `as`: the type to show the member with, where it is not its own. */
   member(types: RawTypes, type: RawType, index: number, id: number, message = '', as?: number): void {
-    if (!this.#isWanted) return
+    if (!this.isWanted) return
     if (this.isResolving) this.type(types, type, id)
     const at = type.at + TYPE_BYTES + index * MEMBER_BYTES
     const [name, member, offset] = [0, 4, 8].map((o) => types.view.getUint32(at + o, true)) as [
@@ -57,7 +57,7 @@ export class BtfLog {
   }
 
   variable(types: RawTypes, type: RawType, index: number, id: number, message = ''): void {
-    if (!this.#isWanted) return
+    if (!this.isWanted) return
     if (this.isResolving) this.type(types, type, id)
     const [variable, offset, size] = [0, 1, 2].map((word) => types.extra(type, 3 * index + word))
     this.write(`\t type_id=${variable} offset=${offset} size=${size}${message && ` ${message}`}\n`)

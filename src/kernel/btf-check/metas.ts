@@ -190,24 +190,29 @@ class Meta {
     this.#logType()
     let last = 0
     for (let index = 0; index < type.vlen; index++) {
-      const need = (holds: boolean, message: string) => {
-        if (holds) return
+      const place = types.extra(type, 3 * index + 2)
+      const offset = type.kindFlag ? place & 0xffffff : place
+      const message = this.#memberFault(index, offset, last)
+      if (message !== undefined) {
         this.#log.member(types, type, index, type.id, message)
         throw new BtfRefusal(EINVAL)
       }
-      const name = types.extra(type, 3 * index)
-      const member = types.extra(type, 3 * index + 1)
-      const place = types.extra(type, 3 * index + 2)
-      const offset = type.kindFlag ? place & 0xffffff : place
-      need(types.isNameOffset(name), `Invalid member name_offset:${name}`)
-      need(name === 0 || types.isIdentifier(name), 'Invalid name')
-      need(member !== 0 && member <= MOST_TYPES, 'Invalid type_id')
-      need(type.kind !== K.UNION || offset === 0, 'Invalid member bits_offset')
-      need(last <= offset, 'Invalid member bits_offset')
-      need(Math.ceil(offset / 8) <= type.word, 'Member bits_offset exceeds its struct size')
       this.#log.member(types, type, index, type.id)
       last = offset
     }
+  }
+
+  #memberFault(index: number, offset: number, last: number): string | undefined {
+    const type = this.#type
+    const types = this.#types
+    const name = types.extra(type, 3 * index)
+    const member = types.extra(type, 3 * index + 1)
+    if (!types.isNameOffset(name)) return `Invalid member name_offset:${name}`
+    if (name !== 0 && !types.isIdentifier(name)) return 'Invalid name'
+    if (member === 0 || member > MOST_TYPES) return 'Invalid type_id'
+    if ((type.kind === K.UNION && offset !== 0) || last > offset) return 'Invalid member bits_offset'
+    if (Math.ceil(offset / 8) > type.word) return 'Member bits_offset exceeds its struct size'
+    return undefined
   }
 
   #enum(): void {
@@ -226,6 +231,7 @@ class Meta {
         throw new BtfRefusal(EINVAL)
       }
       this.#need(name !== 0 && types.isIdentifier(name), 'Invalid name')
+      if (!this.#log.isWanted) continue
       const low = BigInt(types.extra(type, words * index + 1))
       const high = isWide ? BigInt(types.extra(type, words * index + 2)) : 0n
       const bits = isWide ? 64 : 32

@@ -115,9 +115,13 @@ export class RawTypes {
 
   /** Letters, digits, `_` and `.`, of which the first is no digit. */
   isIdentifier(offset: number): boolean {
-    const text = this.#text(offset)
-    if (text.length === 0 || text.length > LONGEST_IDENTIFIER) return false
-    return text.every((byte, index) => isNameByte(byte) && (index > 0 || !isDigit(byte)))
+    const strings = this.#strings
+    let at = offset
+    // The strings end with a zero.
+    for (let byte = strings[at] as number; byte !== 0; byte = strings[++at] as number) {
+      if (!isNameByte(byte) || (at === offset && isDigit(byte))) return false
+    }
+    return at > offset && at - offset <= LONGEST_IDENTIFIER
   }
 
   isSectionName(offset: number): boolean {

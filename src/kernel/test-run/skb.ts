@@ -118,6 +118,7 @@ export function runWithSocketBuffer(request: TestRequest, how: SocketBufferRun):
   }
   if ((attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE) !== 0) {
     packet.checksum = checksumOf(packet.bytes().subarray(packet.networkHeader))
+    packet.isSummed = true
   }
 
   const result = runProgram(request, { cpu: 0, context: arena.address(context), packet })
