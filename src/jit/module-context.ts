@@ -341,7 +341,7 @@ export class ModuleContext {
 
   /**
    * access(register, offset, pc) for one size: what lies in one granule, as nearly all accesses do, is decided by one
-   * byte of the shadow, at 4 ns instead of 12.
+   * byte of the shadow.
    */
   #defineFastAccess(signedSize: number): I32Function {
     this.#access ??= this.#defineAccess()

@@ -259,7 +259,7 @@ export class SubprogramTranslator implements BlockTranslator {
     return seq(before, (stores[row.bits] as (typeof store64)['full'])(address, value, offset))
   }
 
-  /** Programs here never run at the same instant, so plain accesses do: 2 ns an access, 6 with a lock prefix. */
+  /** Programs here never run at the same instant, so plain accesses do. */
   #atomic(slot: Slot, row: Row): Code {
     const { dst, src, pc } = slot
     const { scope } = this.embedding

@@ -92,8 +92,8 @@ export class HashCode {
   }
 
   /**
-   * `lookup` written out, which leaves the value in `found`; undefined where it would be long. It takes a fifth off a
-   * loop of look-ups.
+   * `lookup` written out, which leaves the value in `found`; undefined where it would be long. 64
+   * look-ups took 205 ns so, and 275 by calls.
    */
   lookupInline(
     local: () => Local<'i32'>,
