@@ -35,3 +35,27 @@ export const BTF_LINKAGE = { STATIC: 0, GLOBAL: 1, EXTERN: 2 } as const
 
 /** Encoding bits of an INT. */
 export const BTF_INT = { SIGNED: 1, CHAR: 2, BOOL: 4 } as const
+
+/** The kinds' names as Linux's messages write them, by number. Source: btf_kind_str in kernel/bpf/btf.c. */
+export const BTF_KIND_NAMES: readonly string[] = [
+  'UNKNOWN',
+  'INT',
+  'PTR',
+  'ARRAY',
+  'STRUCT',
+  'UNION',
+  'ENUM',
+  'FWD',
+  'TYPEDEF',
+  'VOLATILE',
+  'CONST',
+  'RESTRICT',
+  'FUNC',
+  'FUNC_PROTO',
+  'VAR',
+  'DATASEC',
+  'FLOAT',
+  'DECL_TAG',
+  'TYPE_TAG',
+  'ENUM64',
+]

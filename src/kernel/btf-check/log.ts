@@ -1,6 +1,6 @@
 /** What BPF_BTF_LOAD logs of each type. Source: the *_log functions of kernel/bpf/btf.c of Linux. */
-import { BTF_KIND } from '../../btf/index.ts'
-import { KIND_NAMES, MEMBER_BYTES, type RawType, type RawTypes, TYPE_BYTES } from './raw-types.ts'
+import { BTF_KIND, BTF_KIND_NAMES } from '../../btf/index.ts'
+import { MEMBER_BYTES, type RawType, type RawTypes, TYPE_BYTES } from './raw-types.ts'
 
 const K = BTF_KIND
 const ENCODINGS: Readonly<Record<number, string>> = { 0: '(none)', 1: 'SIGNED', 2: 'CHAR', 4: 'BOOL' }
@@ -37,7 +37,7 @@ export class BtfLog {
     if (!this.isWanted) return
     const details = withDetails ? ` ${detailsOf(types, type)}` : ''
     const name = types.name(type.nameOffset)
-    this.write(`[${id}] ${KIND_NAMES[type.kind]} ${name}${details}${message && ` ${message}`}\n`)
+    this.write(`[${id}] ${BTF_KIND_NAMES[type.kind]} ${name}${details}${message && ` ${message}`}\n`)
   }
 
   /** `as`: the type to show the member with, where it is not its own. */

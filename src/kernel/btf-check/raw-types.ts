@@ -3,29 +3,6 @@ import { BTF_KIND } from '../../btf/index.ts'
 
 const K = BTF_KIND
 
-export const KIND_NAMES: readonly string[] = [
-  'UNKNOWN',
-  'INT',
-  'PTR',
-  'ARRAY',
-  'STRUCT',
-  'UNION',
-  'ENUM',
-  'FWD',
-  'TYPEDEF',
-  'VOLATILE',
-  'CONST',
-  'RESTRICT',
-  'FUNC',
-  'FUNC_PROTO',
-  'VAR',
-  'DATASEC',
-  'FLOAT',
-  'DECL_TAG',
-  'TYPE_TAG',
-  'ENUM64',
-]
-
 /** Most types, and the largest id in a reference. */
 export const MOST_TYPES = 0xfffff
 export const TYPE_BYTES = 12

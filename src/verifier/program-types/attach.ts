@@ -5,7 +5,14 @@
  * of Linux 6.18.
  */
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
-import { BTF_KIND, type Btf, type BtfId, type BtfPrototype, type BtfType } from '../../btf/index.ts'
+import {
+  BTF_KIND,
+  BTF_KIND_NAMES,
+  type Btf,
+  type BtfId,
+  type BtfPrototype,
+  type BtfType,
+} from '../../btf/index.ts'
 import { BASE, FLAG } from '../domain/kinds.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL, ENOENT, ENOTSUPP } from '../refusal.ts'
@@ -157,29 +164,7 @@ const isSmallScalar = (btf: Btf, type: BtfType): boolean =>
   type.kind === BTF_KIND.STRUCT ||
   (type.kind === BTF_KIND.UNION && btf !== undefined)
 
-const kindWord = (kind: number): string =>
-  [
-    'UNKNOWN',
-    'INT',
-    'PTR',
-    'ARRAY',
-    'STRUCT',
-    'UNION',
-    'ENUM',
-    'FWD',
-    'TYPEDEF',
-    'VOLATILE',
-    'CONST',
-    'RESTRICT',
-    'FUNC',
-    'FUNC_PROTO',
-    'VAR',
-    'DATASEC',
-    'FLOAT',
-    'DECL_TAG',
-    'TYPE_TAG',
-    'ENUM64',
-  ][kind] ?? 'UNKNOWN'
+const kindWord = (kind: number): string => BTF_KIND_NAMES[kind] ?? 'UNKNOWN'
 
 /** Are the arguments valid pointers as they come? */
 function argumentsAreTrusted(p: Proof, target: Target): boolean {
