@@ -4,7 +4,7 @@
 import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../maps/index.ts'
 import { Arena, Grace } from '../memory/index.ts'
 import { type Kprobe, type Kretprobe, ProbeManager, type StoppedCpu } from '../probes/index.ts'
-import { StructureVerifier, type Verifier } from '../verifier/index.ts'
+import { ProvingVerifier, type Verifier } from '../verifier/index.ts'
 import { BpfFileSystem } from './bpffs.ts'
 import { BtfObject } from './btf-object.ts'
 import type { Engine } from './engine.ts'
@@ -61,10 +61,10 @@ export class KernelCore implements MapHost, Disposable {
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
     const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
     this.engine =
-      options.engine === 'jit'
-        ? new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address))
-        : new InterpreterEngine(this.arena, budget)
-    this.verifier = options.verifier ?? new StructureVerifier()
+      options.engine === 'interpreter'
+        ? new InterpreterEngine(this.arena, budget)
+        : new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address))
+    this.verifier = options.verifier ?? new ProvingVerifier()
     this.profilingClockNs = options.profilingClockNs ?? (() => port.clockNs('monotonic'))
     this.runner = new ProgramRunner({
       port,

@@ -24,6 +24,8 @@ export interface RunEnvironment extends HelperEnvironment {
 export interface PrepareOptions {
   /** Whether a verifier has proved memory safety and termination. Default false. */
   readonly isProved?: boolean
+  /** Slots of loads whose address may be one of the operating system's kernel; see `ProgramFacts`. */
+  readonly foreignLoads?: ReadonlySet<number>
   /** For names in stack traces and profiles. */
   readonly name?: string
 }

@@ -14,6 +14,7 @@ import {
 } from '../abi/index.ts'
 import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer, UserRingBuffer } from '../maps/index.ts'
 import type { Arena, Grace } from '../memory/index.ts'
+import type { MapSpec } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import { type MmapRequest, OpenFile } from './open-file.ts'
 import { Counted } from './reference.ts'
@@ -32,6 +33,8 @@ export class MapObject extends Counted {
   readonly map: BpfMap
   readonly arena: Arena
   frozen = false
+  /** Of a map of maps: what each of its maps is like. */
+  inner: MapSpec | undefined
   writableMappings = 0
   readonly #grace: Grace
   readonly #onEnd: (object: MapObject) => void

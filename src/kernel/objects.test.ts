@@ -11,13 +11,15 @@ import {
   progStreamReadAttr,
   progTestRunAttr,
 } from '../abi/index.ts'
+import { StructureVerifier } from '../verifier/index.ts'
 import { createKernel } from './kernel.ts'
 import { Caller, u32, u64 } from './testing/caller.ts'
 import { TinyPort } from './testing/tiny-port.ts'
+import type { KernelOptions } from './types.ts'
 
-function setUp() {
+function setUp(options: Partial<KernelOptions> = {}) {
   const port = new TinyPort({ cpuCount: 2 })
-  const kernel = createKernel({ port, arenaBytes: 8 << 20 })
+  const kernel = createKernel({ port, arenaBytes: 8 << 20, ...options })
   const client = kernel.openClient()
   const caller = new Caller(client)
   const pin = (fd: number, path: string) =>
@@ -153,7 +155,7 @@ describe('packets', () => {
     )
 
   test("end where they end: one byte further is a fault, which the program's stderr tells of", () => {
-    const { kernel, client, caller } = setUp()
+    const { kernel, client, caller } = setUp({ verifier: new StructureVerifier() })
     const frame = new Uint8Array(61)
     const load = (offset: number, size?: number) =>
       caller.load(read(offset, size), { prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_XDP })

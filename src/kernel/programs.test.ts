@@ -9,6 +9,7 @@ import {
   BPF_PROG_TYPE,
   bpfLinkInfoKprobe,
   bpfProgInfo,
+  EACCES,
   EAGAIN,
   EFAULT,
   EINVAL,
@@ -16,6 +17,7 @@ import {
   objGetInfoAttr,
   progTestRunAttr,
 } from '../abi/index.ts'
+import { StructureVerifier } from '../verifier/index.ts'
 import { createKernel } from './kernel.ts'
 import { Caller, u32 } from './testing/caller.ts'
 import { TinyPort } from './testing/tiny-port.ts'
@@ -35,48 +37,54 @@ function programInfo(caller: Caller, fd: number) {
   return bpfProgInfo.read(caller.syscalls.memory.view(info, bpfProgInfo.size))
 }
 
-describe('a run-time error', () => {
-  test('ends the run, is counted, kept and reported, and the guest goes on', () => {
-    const reported: ProgramFault[] = []
-    const { port, kernel, caller } = setUp({ onProgramFault: (fault) => void reported.push(fault) })
-    const program = caller.load('r2 = 0\nr0 = *(u64 *)(r2 +0)\nexit', { prog_name: 'wild' })
-    caller.link(program, caller.openProbe('add_one'))
-    expect(port.call('add_one', 1n)).toBe(2n)
-    expect(port.call('add_two', 1n)).toBe(3n)
-    expect(kernel.stats().faults).toBe(3)
-    expect(reported).toHaveLength(3)
-    expect(kernel.faults()[0]).toMatchObject({ programName: 'wild', instruction: 1 })
-    expect(reported[0]?.message).toContain('0x0')
-  })
+describe.each(['interpreter', 'jit'] as const)(
+  'a run-time error of an unproved program, by the %s',
+  (engine) => {
+    const setUpUnproved = (options: Partial<KernelOptions> = {}) =>
+      setUp({ verifier: new StructureVerifier(), engine, ...options })
 
-  test('a helper with a bad pointer', () => {
-    const { port, kernel, caller } = setUp()
-    const program = caller.load('r1 = 1234\nr2 = 8\nr3 = 0\ncall bpf_trace_printk\nr0 = 0\nexit')
-    caller.link(program, caller.openProbe('add_one'))
-    port.call('add_one', 1n)
-    expect(kernel.faults()).toMatchObject([{ instruction: 3 }])
-  })
-
-  test('a program that never ends runs out of its budget', () => {
-    const { port, kernel, caller } = setUp({ instructionBudget: 10_000 })
-    caller.link(
-      caller.load('r0 = 0\nloop:\nr0 += 1\ngoto loop\nexit\n'.replace('goto loop', 'if r0 != 0 goto loop')),
-      caller.openProbe('add_one'),
-    )
-    expect(port.call('add_one', 1n)).toBe(2n)
-    expect(kernel.faults()[0]?.message).toContain('10000')
-  })
-
-  test('in a test run is EFAULT', () => {
-    const { kernel, caller } = setUp()
-    const program = caller.load('r0 = *(u64 *)(r1 +5000)\nexit', {
-      prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL,
-      prog_flags: BPF_F_SLEEPABLE,
+    test('ends the run, is counted, kept and reported, and the guest goes on', () => {
+      const reported: ProgramFault[] = []
+      const { port, kernel, caller } = setUpUnproved({ onProgramFault: (fault) => void reported.push(fault) })
+      const program = caller.load('r2 = 0\nr0 = *(u64 *)(r2 +0)\nexit', { prog_name: 'wild' })
+      caller.link(program, caller.openProbe('add_one'))
+      expect(port.call('add_one', 1n)).toBe(2n)
+      expect(port.call('add_two', 1n)).toBe(3n)
+      expect(kernel.stats().faults).toBe(3)
+      expect(reported).toHaveLength(3)
+      expect(kernel.faults()[0]).toMatchObject({ programName: 'wild', instruction: 1 })
+      expect(reported[0]?.message).toContain('0x0')
     })
-    expect(caller.bpf('BPF_PROG_TEST_RUN', progTestRunAttr.encode({ prog_fd: program }))).toBe(-EFAULT)
-    expect(kernel.stats().faults).toBe(1)
-  })
-})
+
+    test('a helper with a bad pointer', () => {
+      const { port, kernel, caller } = setUpUnproved()
+      const program = caller.load('r1 = 1234\nr2 = 8\nr3 = 0\ncall bpf_trace_printk\nr0 = 0\nexit')
+      caller.link(program, caller.openProbe('add_one'))
+      port.call('add_one', 1n)
+      expect(kernel.faults()).toMatchObject([{ instruction: 3 }])
+    })
+
+    test('a program that never ends runs out of its budget', () => {
+      const { port, kernel, caller } = setUpUnproved({ instructionBudget: 10_000 })
+      caller.link(
+        caller.load('r0 = 0\nloop:\nr0 += 1\ngoto loop\nexit\n'.replace('goto loop', 'if r0 != 0 goto loop')),
+        caller.openProbe('add_one'),
+      )
+      expect(port.call('add_one', 1n)).toBe(2n)
+      expect(kernel.faults()[0]?.message).toContain('10000')
+    })
+
+    test('in a test run is EFAULT', () => {
+      const { kernel, caller } = setUpUnproved()
+      const program = caller.load('r0 = *(u64 *)(r1 +5000)\nexit', {
+        prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL,
+        prog_flags: BPF_F_SLEEPABLE,
+      })
+      expect(caller.bpf('BPF_PROG_TEST_RUN', progTestRunAttr.encode({ prog_fd: program }))).toBe(-EFAULT)
+      expect(kernel.stats().faults).toBe(1)
+    })
+  },
+)
 
 test('a jump further than 16 bits count is loaded and taken', () => {
   const { kernel, caller } = setUp()
@@ -96,10 +104,12 @@ test('a jump further than 16 bits count is loaded and taken', () => {
 })
 
 test('a program may not write its registers', () => {
-  const { port, kernel, caller } = setUp()
-  caller.link(caller.load('r2 = 1\n*(u64 *)(r1 +80) = r2\nr0 = 0\nexit'), caller.openProbe('add_one'))
+  const source = 'r2 = 1\n*(u64 *)(r1 +80) = r2\nr0 = 0\nexit'
+  const { port, kernel, caller } = setUp({ verifier: new StructureVerifier() })
+  caller.link(caller.load(source), caller.openProbe('add_one'))
   expect(port.call('add_one', 1n)).toBe(2n)
   expect(kernel.faults()).toMatchObject([{ instruction: 1 }])
+  expect(setUp().caller.load(source)).toBe(-EACCES)
 })
 
 test('a program that sets off its own probe is not run again: a missed hit', () => {
@@ -258,10 +268,19 @@ describe('loading', () => {
     expect(caller.load(source, { license: caller.put('Dual BSD/GPL') })).toBeGreaterThan(0)
   })
 
-  test('a helper that Linux has and this kernel has not yet is named', () => {
+  test('a helper that the program may not call is named', () => {
     const { caller } = setUp()
     const log = { text: '' }
     expect(caller.load('r2 = 0\ncall bpf_override_return\nr0 = 0\nexit', {}, log)).toBe(-EINVAL)
-    expect(log.text).toContain('helper bpf_override_return#58 is not available in this kernel')
+    expect(log.text).toContain('program of this type cannot use helper bpf_override_return#58')
+  })
+
+  test('a helper that Linux has and this kernel has not is named, unless no path leads to it', () => {
+    const { caller } = setUp()
+    const log = { text: '' }
+    expect(caller.load('r1 = 9\ncall bpf_send_signal\nr0 = 0\nexit', {}, log)).toBe(-EINVAL)
+    expect(log.text).toContain('helper bpf_send_signal#109 is not available in this kernel')
+    const guarded = 'r0 = 0\nr1 = 9\nif r1 == 9 goto +2\ncall bpf_send_signal\nr0 = 0\nexit'
+    expect(caller.load(guarded)).toBeGreaterThan(0)
   })
 })

@@ -104,9 +104,9 @@ export interface Client extends Syscalls, Disposable {
 
 export interface KernelOptions {
   readonly port: Port
-  /** Says which programs may run. Default: the structural check, with every run checked. */
+  /** Says which programs may run. Default: `ProvingVerifier`. What it leaves unproved runs with every access checked. */
   readonly verifier?: Verifier
-  /** How programs are run. Default: `interpreter`. */
+  /** How programs are run. Default: `jit`. */
   readonly engine?: 'jit' | 'interpreter'
   /** Bytes that maps, contexts and stacks may take together. Default and most: 2 GiB. */
   readonly arenaBytes?: number

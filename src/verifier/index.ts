@@ -1,16 +1,21 @@
 export { successors } from './control-flow.ts'
+export type { ProgramFacts, SlotRange } from './facts.ts'
 export { checkFields, type FieldFault } from './instruction-fields.ts'
+export { isGplCompatible } from './license.ts'
 export type {
   AttachTarget,
   DescriptorEntry,
   FunctionInfo,
+  LineRecord,
   MapSpec,
+  NoMap,
   ProgramInput,
   SourceLine,
 } from './program.ts'
 export { type ProofVerdict, prove, type Statistics } from './prover.ts'
+export { ProvingVerifier } from './proving-verifier.ts'
 export { explainRejection, type RegisterReport, type RejectionReport } from './report.ts'
-export { checkStructure, MOST_INSTRUCTIONS } from './structure.ts'
+export { checkStructure, MOST_INSTRUCTIONS, type StructureInput } from './structure.ts'
 export { StructureVerifier } from './structure-verifier.ts'
 export { findSubprograms } from './subprograms.ts'
 export * from './verdict.ts'

@@ -31,9 +31,16 @@ export interface MapSpec {
   readonly value?: Uint8Array
 }
 
+/** A descriptor that names no map: a program that uses it is refused. */
+export interface NoMap {
+  readonly fd: number
+  /** Positive: EBADF where it is no descriptor, EINVAL where it is one of something else. */
+  readonly errno: number
+}
+
 /** What an index into `fd_array` stands for. */
 export interface DescriptorEntry {
-  readonly map?: MapSpec
+  readonly map?: MapSpec | NoMap
   readonly btf?: Btf
   /** The descriptor is a module's BTF that is not at hand. */
   readonly isModule?: boolean
@@ -55,6 +62,14 @@ export interface SourceLine {
   /** From 1. */
   readonly line: number
   readonly column: number
+}
+
+/** A `struct bpf_line_info`. */
+export interface LineRecord {
+  readonly instruction: number
+  /** Offsets of names in the types' strings. */
+  readonly file: number
+  readonly text: number
 }
 
 /** What a tracing, LSM or struct_ops program is made for. */
@@ -80,13 +95,17 @@ export interface ProgramInput {
   /** The licence string; helpers may ask for a GPL-compatible one. */
   readonly license: string
   readonly name: string
-  /** Maps that wide instructions name; `imm` of source 1 and 2 is the index. */
-  readonly maps: readonly MapSpec[]
+  /** Maps that wide instructions name, by the `imm` of source 1 and 2: an index, or a descriptor. */
+  readonly maps: { readonly [imm: number]: MapSpec | NoMap | undefined }
   readonly descriptors: readonly (DescriptorEntry | undefined)[]
   readonly btf?: Btf
   readonly functions: readonly FunctionInfo[]
   readonly lines: readonly SourceLine[]
+  /** The line information as it was handed over, where it is to be checked, too. */
+  readonly lineRecords?: readonly LineRecord[]
   readonly attach?: AttachTarget
+  /** Bytes of the kernel's `struct pt_regs`, the context of kprobes. Default: x86-64's. */
+  readonly registersBytes?: number
   /** Types of the operating system's kernel; without them, kernel pointers are refused. */
   readonly kernelTypes?: Btf
   /** 0: only the verdict. 1: the failing path. 2: all paths. 4: statistics. They add up. */

@@ -17,6 +17,7 @@ import { type Register, unknownScalar } from './domain/register.ts'
 import { StackLiveness } from './flow/stack-liveness.ts'
 import type { Subprogram } from './flow/subprograms.ts'
 import type { KfuncTable } from './kfuncs/table.ts'
+import { isGplCompatible } from './license.ts'
 import { VerifierLog } from './log/log.ts'
 import { StatePrinter } from './log/printer.ts'
 import type { MapSpec, ProgramInput, SourceLine } from './program.ts'
@@ -55,6 +56,8 @@ export class InstructionNotes {
   /** Kind of pointer that a load or store went through. */
   readonly pointerKind: Int32Array
   readonly seen: Uint8Array
+  /** Loads that may reach memory of the operating system's kernel. */
+  readonly foreignLoad: Uint8Array
   readonly storageGetInAtomic: Uint8Array
   /** Type that bpf_obj_new and its like were asked for; map of a tail call; and such. */
   readonly extra = new Map<number, unknown>()
@@ -69,18 +72,10 @@ export class InstructionNotes {
     this.component = new Int32Array(length + 1)
     this.pointerKind = new Int32Array(length + 1)
     this.seen = new Uint8Array(length + 1)
+    this.foreignLoad = new Uint8Array(length + 1)
     this.storageGetInAtomic = new Uint8Array(length + 1)
   }
 }
-
-const GPL_COMPATIBLE = new Set([
-  'GPL',
-  'GPL v2',
-  'GPL and additional rights',
-  'Dual BSD/GPL',
-  'Dual MIT/GPL',
-  'Dual MPL/GPL',
-])
 
 const NAMES_MAP: ReadonlySet<number> = new Set([1, 2, 5, 6])
 
@@ -155,7 +150,7 @@ export class Proof {
     this.kfuncs = parts.kfuncs
     this.records = parts.records
     this.helpers = parts.helpers
-    this.isGpl = GPL_COMPATIBLE.has(input.license)
+    this.isGpl = isGplCompatible(input.license)
     this.isSleepable = (input.flags & 0x10) !== 0
     this.isStrictAlignment = (input.flags & 0x1) !== 0
     this.kernel = input.kernelTypes

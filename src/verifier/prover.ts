@@ -41,9 +41,12 @@ import {
 import { checkReturnValue } from './checks/return-value.ts'
 import { BASE, FLAG } from './domain/kinds.ts'
 import { knownScalar, pointer, unknownScalar } from './domain/register.ts'
+import { factsOf, type ProgramFacts } from './facts.ts'
 import { checkGraph, computeLiveRegisters, findLoops, postorder } from './flow/graph.ts'
+import { checkLineRecords } from './flow/line-records.ts'
 import { endPath, isVisited, popBranch } from './flow/paths.ts'
 import {
+  checkFunctionRecords,
   checkStackDepth,
   checkSubprograms,
   describeSubprograms,
@@ -52,13 +55,13 @@ import {
 } from './flow/subprograms.ts'
 import { checkKfuncCall, isAllowedUnderLock } from './kfuncs/call.ts'
 import { KfuncTable } from './kfuncs/table.ts'
-import type { MapSpec, ProgramInput } from './program.ts'
+import type { MapSpec, NoMap, ProgramInput } from './program.ts'
 import { findTarget } from './program-types/attach.ts'
 import { helpersFor } from './program-types/helper-availability.ts'
 import { PROGRAM_KINDS } from './program-types/kinds.ts'
 import { INSTRUCTION_LIMIT, Proof } from './proof.ts'
 import { hasField, Records } from './records/records.ts'
-import { E2BIG, EFAULT, EINVAL, ENOENT, ENOTSUPP, Refusal } from './refusal.ts'
+import { E2BIG, EBADF, EFAULT, EINVAL, ENOENT, ENOTSUPP, ERANGE, Refusal } from './refusal.ts'
 import { note } from './state/precision.ts'
 import { EMPTY_REGISTER, State } from './state/state.ts'
 
@@ -83,6 +86,8 @@ export interface ProofVerdict {
   /** What each register holds there, in Linux's words; empty where nothing was written. */
   readonly registers: readonly string[]
   readonly statistics: Statistics
+  /** What was found out on the way; of a rejected program, as far as the proof went. */
+  readonly facts: ProgramFacts
 }
 
 const TRACING_TYPES: readonly number[] = [
@@ -146,12 +151,14 @@ function checkMapFits(p: Proof, map: MapSpec): void {
 
 const PAGE = 4096
 
-function directValueFits(map: MapSpec, offset: number): boolean | undefined {
+/** 0 where a pointer to `offset` of the map's memory may be had; an errno; undefined for types without such memory. */
+function directValueError(map: MapSpec, offset: number): number | undefined {
   switch (map.type) {
     case M.BPF_MAP_TYPE_ARRAY:
-      return map.maxEntries === 1 && offset < map.valueSize
+      if (map.maxEntries !== 1) return ENOTSUPP
+      return offset < map.valueSize ? 0 : EINVAL
     case M.BPF_MAP_TYPE_ARENA:
-      return offset < map.maxEntries * PAGE
+      return offset < map.maxEntries * PAGE ? 0 : ERANGE
     default:
       return undefined
   }
@@ -197,7 +204,7 @@ function kernelVariable(p: Proof, insn: Instruction, high: number): KernelVariab
 }
 
 /** Which map a wide instruction names. */
-function mapOf(p: Proof, insn: Instruction): MapSpec | undefined {
+function mapOf(p: Proof, insn: Instruction): MapSpec | NoMap | undefined {
   return insn.src === 1 || insn.src === 2 ? p.input.maps[insn.imm] : p.input.descriptors[insn.imm]?.map
 }
 
@@ -237,7 +244,10 @@ function resolveMap(p: Proof, insn: Instruction, next: Instruction): void {
     throw p.refuse(71, 'fd_idx without fd_array is invalid')
   }
   const map = mapOf(p, insn)
-  if (map === undefined) throw p.refuse(9, `fd ${insn.imm} is not pointing to valid bpf_map`)
+  if (map === undefined || 'errno' in map) {
+    const { fd, errno } = map ?? { fd: insn.imm, errno: EBADF }
+    throw p.refuse(errno, `fd ${fd} is not pointing to valid bpf_map`)
+  }
   if (!p.usedMaps.has(map)) {
     if (p.usedMaps.size >= 64) {
       throw p.refuse(E2BIG, 'The total number of maps per program has reached the limit of 64')
@@ -248,12 +258,12 @@ function resolveMap(p: Proof, insn: Instruction, next: Instruction): void {
   if (!isValue) return
   const offset = next.imm >>> 0
   if (offset >= 1 << 29) throw p.refuse(EINVAL, `direct value offset of ${offset} is not allowed`)
-  const fits = directValueFits(map, offset)
-  if (fits === undefined) {
+  const error = directValueError(map, offset)
+  if (error === undefined) {
     throw p.refuse(EINVAL, 'no direct value access support for this map type')
   }
-  if (!fits) {
-    throw p.refuse(EINVAL, `invalid access to map value pointer, value_size=${map.valueSize} off=${offset}`)
+  if (error !== 0) {
+    throw p.refuse(error, `invalid access to map value pointer, value_size=${map.valueSize} off=${offset}`)
   }
 }
 
@@ -611,6 +621,7 @@ function run(p: Proof): void {
   findSubprograms(p)
   checkSubprograms(p)
   describeSubprograms(p)
+  checkLineRecords(p)
   resolveImmediates(p)
   checkGraph(p)
   const order = postorder(p)
@@ -639,6 +650,7 @@ export function prove(input: ProgramInput): ProofVerdict {
   const started = clockNs()
   let refusal: Refusal | undefined
   try {
+    checkFunctionRecords(p)
     if (kind === undefined) throw p.refuse(ENOTSUPP, `program type ${input.programType} is not supported`)
     run(p)
   } catch (error) {
@@ -656,5 +668,6 @@ export function prove(input: ProgramInput): ProofVerdict {
     instruction: p.index,
     registers: refusal === undefined || p.state === undefined ? [] : registersOf(p),
     statistics: statisticsOf(p),
+    facts: factsOf(p),
   }
 }

@@ -17,6 +17,7 @@ export class Refusal extends Error {
 export const EPERM = 1
 export const ENOENT = 2
 export const E2BIG = 7
+export const EBADF = 9
 export const EACCES = 13
 export const EBUSY = 16
 export const EFAULT = 14

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { BPF_MAP_TYPE } from '../abi/index.ts'
 import { assemble, instruction, type Program } from '../isa/index.ts'
 import { checkFields } from './instruction-fields.ts'
-import { StructureVerifier } from './structure-verifier.ts'
-import type { MapProperties, ProgramToVerify } from './verdict.ts'
+import { checkStructure, type MapProperties, type StructureInput } from './structure.ts'
 
 // test/linux/structure.test.ts holds the same check to a running Linux; these need none.
 
@@ -13,24 +12,21 @@ const assembled = (source: string): Program => {
   return result.program
 }
 const KPROBE = 2
-const verify = (program: Program | string, given: Partial<ProgramToVerify> = {}) =>
-  new StructureVerifier().verify({
+const check = (program: Program | string, given: Partial<StructureInput> = {}) =>
+  checkStructure({
     program: typeof program === 'string' ? assembled(program) : program,
     programType: KPROBE,
-    expectedAttachType: 0,
     gplCompatible: true,
-    sleepable: false,
     hasFunctionInfo: false,
     mapAt: () => 9,
     ...given,
   })
-const message = (program: Program | string, given: Partial<ProgramToVerify> = {}) => {
-  const verdict = verify(program, given)
-  return verdict.accepted ? 'accepted' : `${verdict.errno} ${verdict.index}: ${verdict.message}`
+const message = (program: Program | string, given: Partial<StructureInput> = {}) => {
+  const found = check(program, given)
+  return 'accepted' in found ? `${found.errno} ${found.index}: ${found.message}` : 'accepted'
 }
 const array: MapProperties = {
   type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY,
-  keySize: 4,
   valueSize: 16,
   maxEntries: 1,
 }
@@ -103,21 +99,15 @@ describe('checkStructure', () => {
   })
 
   it('says where subprograms are, and writes the log of Linux', () => {
-    const verdict = verify('call f\nr0 = 0\nexit\nf: r1 = subprog[g]\nr0 = 0\nexit\ng: r0 = 0\nexit')
-    expect(verdict).toMatchObject({
-      accepted: true,
-      proved: false,
-      subprograms: [
-        { start: 0, end: 3 },
-        { start: 3, end: 7 },
-        { start: 7, end: 9 },
-      ],
+    expect(check('call f\nr0 = 0\nexit\nf: r1 = subprog[g]\nr0 = 0\nexit\ng: r0 = 0\nexit')).toEqual([
+      { start: 0, end: 3 },
+      { start: 3, end: 7 },
+      { start: 7, end: 9 },
+    ])
+    expect(check('r0 = 0')).toMatchObject({
+      log: 'last insn is not an exit or jmp\nprocessed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n',
     })
-    const rejection = verify('r0 = 0')
-    expect(rejection.log).toBe(
-      'last insn is not an exit or jmp\nprocessed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n',
-    )
-    expect(verify([]).log).toBe('')
+    expect(check([])).toMatchObject({ log: '' })
   })
 
   it('takes the exception callback for reachable', () => {

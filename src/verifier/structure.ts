@@ -25,20 +25,42 @@ import {
   MODE,
   modeOf,
   OPCODE,
+  type Program,
   type Row,
   rows,
   WIDE_SOURCE,
 } from '../isa/index.ts'
 import { checkReachability, executionOrder } from './control-flow.ts'
+import type { SlotRange } from './facts.ts'
 import { checkFields } from './instruction-fields.ts'
 import { checkSubprograms, findSubprograms, isCallCode } from './subprograms.ts'
-import {
-  type MapProperties,
-  type ProgramToVerify,
-  type Rejection,
-  reject,
-  type Subprogram,
-} from './verdict.ts'
+import { type Rejection, reject } from './verdict.ts'
+
+/** What a map is, as far as this check depends on it. */
+export interface MapProperties {
+  /** BPF_MAP_TYPE_*. */
+  readonly type: number
+  readonly valueSize: number
+  readonly maxEntries: number
+}
+
+/** A program with its surroundings resolved. */
+export interface StructureInput {
+  readonly program: Program
+  /** BPF_PROG_TYPE_*. */
+  readonly programType: number
+  /** Is the licence compatible with the GPL, so that GPL-only helpers may be called? */
+  readonly gplCompatible: boolean
+  /** Did the load come with BTF function information? */
+  readonly hasFunctionInfo: boolean
+  /** Slot of the subprogram that BTF tags as the exception callback; nothing calls it. */
+  readonly exceptionCallback?: number
+  /**
+   * The map that the 64-bit immediate at slot `index` refers to, by descriptor or by index; the same map is the same
+   * object. A positive errno where the descriptor is none (EBADF) or none of a map (EINVAL).
+   */
+  mapAt(index: number): MapProperties | number
+}
 
 /** Source: `BPF_COMPLEXITY_LIMIT_INSNS`, Linux: what a privileged program may have. */
 export const MOST_INSTRUCTIONS = 1_000_000
@@ -61,7 +83,7 @@ const linuxOpcodes = new Set(
 )
 
 /** The subprograms of a well-formed program, or why Linux would refuse it. */
-export function checkStructure(given: ProgramToVerify): readonly Subprogram[] | Rejection {
+export function checkStructure(given: StructureInput): readonly SlotRange[] | Rejection {
   const { program } = given
   if (program.length === 0 || program.length > MOST_INSTRUCTIONS) return reject(E2BIG, undefined, '')
   const subprograms = findSubprograms(program, given.exceptionCallback)
@@ -78,8 +100,8 @@ export function checkStructure(given: ProgramToVerify): readonly Subprogram[] | 
 
 /** Without BTF, only the main program may use what can end a function early. */
 function checkReturns(
-  { program, hasFunctionInfo }: ProgramToVerify,
-  subprograms: readonly Subprogram[],
+  { program, hasFunctionInfo }: StructureInput,
+  subprograms: readonly SlotRange[],
 ): Rejection | undefined {
   if (hasFunctionInfo) return undefined
   for (const { start, end } of subprograms.slice(1)) {
@@ -105,7 +127,7 @@ function isPacketAccess({ opcode }: Instruction): boolean {
 }
 
 /** Pass 3, in the order of the text. */
-function checkText(given: ProgramToVerify): Rejection | undefined {
+function checkText(given: StructureInput): Rejection | undefined {
   const { program } = given
   const maps = new Set<MapProperties>()
   for (let index = 0; index < program.length; index++) {
@@ -129,7 +151,7 @@ function checkText(given: ProgramToVerify): Rejection | undefined {
 }
 
 /** The 64-bit immediate at `index` is whole, and the map that it stands for is there. */
-function checkWide(given: ProgramToVerify, index: number, maps: Set<MapProperties>): Rejection | undefined {
+function checkWide(given: StructureInput, index: number, maps: Set<MapProperties>): Rejection | undefined {
   const { program } = given
   const [first, second] = [program[index]!, program[index + 1]]
   if (second === undefined || (second.opcode | second.dst | second.src | second.offset) !== 0) {
@@ -177,7 +199,7 @@ function checkValueOffset(map: MapProperties, index: number, offset: number): Re
 }
 
 /** Pass 5, in the order of execution. */
-function checkInstructions(given: ProgramToVerify): Rejection | undefined {
+function checkInstructions(given: StructureInput): Rejection | undefined {
   for (const index of executionOrder(given.program)) {
     const insn = given.program[index]!
     const fault = checkFields(insn) ?? (isCallCode(insn) ? checkHelper(given, insn) : undefined)
@@ -187,7 +209,7 @@ function checkInstructions(given: ProgramToVerify): Rejection | undefined {
 }
 
 /** The helper that is called exists, and this program may call it. */
-function checkHelper({ programType, gplCompatible }: ProgramToVerify, insn: Instruction) {
+function checkHelper({ programType, gplCompatible }: StructureInput, insn: Instruction) {
   if (insn.src !== CALL_SOURCE.HELPER || isLoaderMark(insn.imm)) return undefined
   const known = insn.imm === 0 ? 'bpf_unspec' : helperName(insn.imm)
   const name = `${known ?? 'unknown'}#${insn.imm}`

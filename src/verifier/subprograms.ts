@@ -8,7 +8,8 @@ import {
   type Program,
   WIDE_SOURCE,
 } from '../isa/index.ts'
-import { type Rejection, reject, type Subprogram } from './verdict.ts'
+import type { SlotRange } from './facts.ts'
+import { type Rejection, reject } from './verdict.ts'
 
 /** Source: `BPF_MAX_SUBPROGS`, Linux. */
 const MOST_SUBPROGRAMS = 256
@@ -27,7 +28,7 @@ export const isFunctionPointer = (insn: Instruction): boolean =>
 export function findSubprograms(
   program: Program,
   exceptionCallback?: number,
-): readonly Subprogram[] | Rejection {
+): readonly SlotRange[] | Rejection {
   const starts = new Set([0])
   for (const [index, insn] of program.entries()) {
     if (!isLocalCall(insn) && !isFunctionPointer(insn)) continue
@@ -61,10 +62,7 @@ export const isCallCode = (insn: Instruction): boolean => isJumpClass(insn) && c
 export const isExitCode = (insn: Instruction): boolean => isJumpClass(insn) && codeOf(insn.opcode) === EXIT
 
 /** Every jump stays in its subprogram, and no subprogram runs into the next one. */
-export function checkSubprograms(
-  program: Program,
-  subprograms: readonly Subprogram[],
-): Rejection | undefined {
+export function checkSubprograms(program: Program, subprograms: readonly SlotRange[]): Rejection | undefined {
   for (const { start, end } of subprograms) {
     for (let index = start; index < end; index++) {
       const insn = program[index]!

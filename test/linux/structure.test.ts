@@ -1,7 +1,7 @@
 /** The structural check against the verifier of the Linux that runs the tests: same errno, same last line. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { assemble, instruction, type Program, rowOf } from '../../src/isa/index.ts'
-import { type ProgramToVerify, StructureVerifier } from '../../src/verifier/index.ts'
+import { StructureVerifier } from '../../src/verifier/index.ts'
 import { LinuxOracle } from '../support/linux-oracle.ts'
 
 const oracle = LinuxOracle.open()
@@ -12,16 +12,19 @@ afterAll(() => {
 const SOCKET_FILTER = 1
 
 const ours = (program: Program, gplCompatible = true) => {
-  const given: ProgramToVerify = {
-    program,
+  const verdict = new StructureVerifier().verify({
+    instructions: program,
     programType: SOCKET_FILTER,
     expectedAttachType: 0,
-    gplCompatible,
-    sleepable: false,
-    hasFunctionInfo: false,
-    mapAt: () => 9,
-  }
-  const verdict = new StructureVerifier().verify(given)
+    flags: 0,
+    license: gplCompatible ? 'GPL' : 'Proprietary',
+    name: '',
+    maps: {},
+    descriptors: [],
+    functions: [],
+    lines: [],
+    logLevel: 1,
+  })
   return verdict.accepted
     ? { errno: 0, message: '', log: verdict.log }
     : { errno: verdict.errno, message: verdict.message, log: verdict.log }

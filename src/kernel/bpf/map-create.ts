@@ -11,9 +11,9 @@ import {
   type StructValue,
 } from '../../abi/index.ts'
 import { BTF_KIND } from '../../btf/index.ts'
-import type { BpfMap } from '../../maps/index.ts'
 import type { BtfObject } from '../btf-object.ts'
-import { MapFile, type MapTypes } from '../map-object.ts'
+import { MapFile, type MapObject, type MapTypes } from '../map-object.ts'
+import { mapSpec } from '../map-spec.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
 import { spinLockOf } from '../spin-lock.ts'
@@ -30,6 +30,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   const refusal = checkAttr(process, attr)
   if (refusal !== 0) return refusal
   const name = objectName(bytes, mapCreateAttr.offsets.map_name)
+  const inner = innerMap(process, attr)
   const definition = {
     type: attr.map_type,
     keySize: attr.key_size,
@@ -40,7 +41,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
     extra: attr.map_extra,
     numaNode: attr.numa_node,
     hasTypes: attr.btf_key_type_id !== 0 && attr.btf_value_type_id !== 0,
-    ...innerMap(process, attr),
+    ...(inner === undefined ? {} : { inner: typeof inner === 'number' ? inner : inner.map }),
   }
   // Linux makes the map first, so what is wrong with its definition is said before what is wrong with its name.
   const object = core.newMap(definition)
@@ -54,6 +55,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
     return error
   }
   if (typeof types === 'object') object.describeWith(types)
+  if (typeof inner === 'object') object.inner = mapSpec(inner)
   if (typeof lock === 'object') object.map.lockOffset = lock.offset
   connectReferences(core, object)
   const fd = process.install(new MapFile(object, attr.map_flags), true)
@@ -74,12 +76,13 @@ function checkAttr(process: KernelProcess, attr: Attr): number {
   return (attr.map_flags & BPF_F_TOKEN_FD) === 0 ? 0 : tokenError(process, attr.map_token_fd)
 }
 
-/** What a map of maps is made after; its reference is the descriptor's, and only its definition is kept. */
-function innerMap(process: KernelProcess, attr: Attr): { readonly inner?: BpfMap | number } {
+/** What a map of maps is made after; its reference is the descriptor's, and only what it is like is kept. */
+function innerMap(process: KernelProcess, attr: Attr): MapObject | number | undefined {
   const { BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS } = BPF_MAP_TYPE
-  if (attr.map_type !== BPF_MAP_TYPE_ARRAY_OF_MAPS && attr.map_type !== BPF_MAP_TYPE_HASH_OF_MAPS) return {}
+  const { map_type: type } = attr
+  if (type !== BPF_MAP_TYPE_ARRAY_OF_MAPS && type !== BPF_MAP_TYPE_HASH_OF_MAPS) return undefined
   const file = mapFile(process, attr.inner_map_fd)
-  return { inner: typeof file === 'number' ? file : file.object.map }
+  return typeof file === 'number' ? file : file.object
 }
 
 function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | number {

@@ -1,20 +1,13 @@
 /**
  * The maps that a program's 64-bit immediates name, by descriptor or by index into `fd_array`, each looked up once.
  */
-import {
-  BPF_MAP_TYPE,
-  EBADF,
-  EFAULT,
-  EINVAL,
-  EPROTO,
-  type progLoadAttr,
-  type StructValue,
-} from '../../abi/index.ts'
-import { isWide, type Program, WIDE_SOURCE, wideInstruction } from '../../isa/index.ts'
+import { BPF_MAP_TYPE, EBADF, EFAULT, EINVAL, type progLoadAttr, type StructValue } from '../../abi/index.ts'
+import { CALL_SOURCE, isWide, OPCODE, type Program, WIDE_SOURCE, wideInstruction } from '../../isa/index.ts'
 import { ArrayMap } from '../../maps/index.ts'
-import type { MapProperties } from '../../verifier/index.ts'
+import type { DescriptorEntry, MapSpec, NoMap } from '../../verifier/index.ts'
 import { BtfFile } from '../btf-object.ts'
 import { MapFile, type MapObject } from '../map-object.ts'
+import { mapSpec } from '../map-spec.ts'
 import type { KernelProcess } from '../process.ts'
 import { readBytes } from '../user-copy.ts'
 
@@ -31,8 +24,10 @@ export class ProgramReferences {
   readonly error: number
   readonly #program: Program
   /** By the slot of the immediate. */
-  readonly #mapBySlot = new Map<number, MapObject | number>()
-  readonly #properties = new Map<MapObject, MapProperties>()
+  readonly #mapBySlot = new Map<number, MapObject>()
+  readonly #specs = new Map<MapObject, MapSpec>()
+  readonly #byDescriptor: Record<number, MapSpec | NoMap> = {}
+  readonly #byIndex: (DescriptorEntry | undefined)[] = []
   /** In the order of first use, those of `fd_array` first. */
   readonly #maps = new Set<MapObject>()
 
@@ -43,15 +38,16 @@ export class ProgramReferences {
     for (let index = 0; index < program.length; index++) {
       const insn = program[index] as Program[number]
       if (!isWide(insn)) continue
-      if (namesMapByFd(insn.src)) this.#resolve(process, index, insn.imm)
-      else if (namesMapByIndex(insn.src)) {
-        const entry = readBytes(process.memory, attr.fd_array + BigInt((insn.imm >>> 0) * FD_BYTES), FD_BYTES)
-        if (attr.fd_array === 0n) this.#mapBySlot.set(index, -EPROTO)
-        else if (entry === undefined) this.#mapBySlot.set(index, -EFAULT)
-        else this.#resolve(process, index, new DataView(entry.buffer).getInt32(0, true))
+      if (namesMapByFd(insn.src)) this.#byDescriptor[insn.imm] = this.#resolve(process, index, insn.imm)
+      else if (namesMapByIndex(insn.src) && attr.fd_array !== 0n) {
+        const fd = fdAt(process, attr, insn.imm >>> 0)
+        this.#byIndex[insn.imm >>> 0] = {
+          map: fd === undefined ? NOWHERE : this.#resolve(process, index, fd),
+        }
       }
       index++
     }
+    if (attr.fd_array !== 0n) this.#takeTypes(process, attr)
   }
 
   get maps(): readonly MapObject[] {
@@ -62,17 +58,20 @@ export class ProgramReferences {
     return this.maps.filter(({ map }) => map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY)
   }
 
-  /** What the verifier asks: the map of the immediate at `slot`, or a positive errno. */
-  propertiesAt(slot: number): MapProperties | number {
-    const map = this.#mapBySlot.get(slot) ?? -EINVAL
-    return typeof map === 'number' ? -map : (this.#properties.get(map) as MapProperties)
+  /** What the verifier is told of the maps that immediates name by descriptor. */
+  get byDescriptor(): Readonly<Record<number, MapSpec | NoMap>> {
+    return this.#byDescriptor
+  }
+
+  /** The same by index into `fd_array`. */
+  get byIndex(): readonly (DescriptorEntry | undefined)[] {
+    return this.#byIndex
   }
 
   /** The program with `ids` (what user space is shown) or `addresses` (what runs) in the place of descriptors. */
   instructions(what: 'ids' | 'addresses'): Program {
     const resolved = [...this.#program]
     for (const [slot, object] of this.#mapBySlot) {
-      if (typeof object === 'number') continue
       const insn = this.#program[slot] as Program[number]
       const offset = (this.#program[slot + 1] as Program[number]).imm >>> 0
       let value = BigInt(object.id)
@@ -92,29 +91,48 @@ export class ProgramReferences {
     if (attr.fd_array_cnt === 0) return 0
     if (attr.fd_array_cnt >= 0x1000_0000) return -EINVAL
     for (let i = 0; i < attr.fd_array_cnt; i++) {
-      const entry = readBytes(process.memory, attr.fd_array + BigInt(i * FD_BYTES), FD_BYTES)
-      if (entry === undefined) return -EFAULT
-      const file = process.file(new DataView(entry.buffer).getInt32(0, true))
+      const fd = fdAt(process, attr, i)
+      if (fd === undefined) return -EFAULT
+      const file = process.file(fd)
       if (file instanceof MapFile) this.#add(file.object)
       else if (!(file instanceof BtfFile)) return file === undefined ? -EBADF : -EINVAL
     }
     return 0
   }
 
-  #resolve(process: KernelProcess, slot: number, fd: number): void {
-    const file = process.file(fd)
-    if (file instanceof MapFile) {
-      this.#add(file.object)
-      this.#mapBySlot.set(slot, file.object)
-    } else this.#mapBySlot.set(slot, file === undefined ? -EBADF : -EINVAL)
+  /** The types that calls of kernel functions name by index. */
+  #takeTypes(process: KernelProcess, attr: Attr): void {
+    for (const insn of this.#program) {
+      if (insn.opcode !== OPCODE.CALL || insn.src !== CALL_SOURCE.KFUNC || insn.offset <= 0) continue
+      const fd = fdAt(process, attr, insn.offset)
+      const file = fd === undefined ? undefined : process.file(fd)
+      const btf = file instanceof BtfFile && file.object.isKernel ? file.object.types : undefined
+      if (btf !== undefined) this.#byIndex[insn.offset] ??= { btf }
+    }
   }
 
+  #resolve(process: KernelProcess, slot: number, fd: number): MapSpec | NoMap {
+    const file = process.file(fd)
+    if (!(file instanceof MapFile)) return { fd, errno: file === undefined ? EBADF : EINVAL }
+    this.#add(file.object)
+    this.#mapBySlot.set(slot, file.object)
+    return this.#specs.get(file.object) as MapSpec
+  }
+
+  /** A map has one specification, by which the verifier knows it again. */
   #add(object: MapObject): void {
     if (this.#maps.has(object)) return
     this.#maps.add(object)
-    const { type, keySize, valueSize, maxEntries } = object.map.definition
-    this.#properties.set(object, { type, keySize, valueSize, maxEntries })
+    this.#specs.set(object, mapSpec(object))
   }
+}
+
+/** What an immediate names whose place in `fd_array` cannot be read. */
+const NOWHERE: NoMap = { fd: -1, errno: EFAULT }
+
+function fdAt(process: KernelProcess, attr: Attr, index: number): number | undefined {
+  const entry = readBytes(process.memory, attr.fd_array + BigInt(index * FD_BYTES), FD_BYTES)
+  return entry === undefined ? undefined : new DataView(entry.buffer).getInt32(0, true)
 }
 
 /** The verifier has seen to it that the map is an array of one value and the offset inside it. */

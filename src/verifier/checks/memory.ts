@@ -428,6 +428,10 @@ export function rememberPointerKind(p: Proof, kind: number, mixesTrust: boolean)
   pointerKind[p.index] = merged
 }
 
+/** A pointer that may be to memory of the operating system's kernel: a typed one, or to one of its variables. */
+const isForeign = (kind: number): boolean =>
+  baseOf(kind) === BASE.BTF_ID || (baseOf(kind) === BASE.MEM && (kind & FLAG.RDONLY) !== 0)
+
 export function checkLoad(
   p: Proof,
   insn: Instruction,
@@ -443,6 +447,7 @@ export function checkLoad(
     aligned: how.aligned,
   })
   rememberPointerKind(p, kind, how.mixesTrust)
+  if (isForeign(kind)) p.notes.foreignLoad[p.index] = 1
   settle(p, insn.dst, 'ldx')
 }
 

@@ -93,6 +93,29 @@ const emptySubprogram = (start: number): Subprogram => ({
   argumentsAreUnreliable: false,
 })
 
+/** The order and the types of the function information, before anything else. Source: check_btf_func_early. */
+export function checkFunctionRecords(p: Proof): void {
+  const { btf, functions } = p.input
+  if (btf === undefined) return
+  let previous = 0
+  for (const [i, { instruction, typeId }] of functions.entries()) {
+    if (i === 0 && instruction !== 0) {
+      throw p.refuse(EINVAL, `nonzero insn_off ${instruction} for the first func info record`)
+    }
+    if (i > 0 && instruction <= previous) {
+      throw p.refuse(
+        EINVAL,
+        `same or smaller insn offset (${instruction}) than previous func info record (${previous})`,
+      )
+    }
+    const id = btf.id(typeId)
+    const type = id === undefined ? undefined : btf.typeById(id)
+    if (type?.kind !== BTF_KIND.FUNC) throw p.refuse(EINVAL, `invalid type id ${typeId} in func info`)
+    if (btf.kindOf(type.type) !== BTF_KIND.FUNC_PROTO) throw p.refuse(EINVAL, '')
+    previous = instruction
+  }
+}
+
 export function findSubprograms(p: Proof): void {
   const starts = new Set<number>()
   const add = (start: number): void => {
@@ -206,11 +229,8 @@ export function describeSubprograms(p: Proof): void {
     if (info.instruction !== s.start) {
       throw p.refuse(EINVAL, "func_info BTF section doesn't match subprog layout in BPF program")
     }
-    const id = btf.id(info.typeId)
-    const type = id === undefined ? undefined : btf.typeById(id)
-    if (type === undefined || type.kind !== BTF_KIND.FUNC) {
-      throw p.refuse(EINVAL, `invalid type id ${info.typeId} in func info`)
-    }
+    const type = btf.typeById(info.typeId as BtfId)
+    if (type.kind !== BTF_KIND.FUNC) throw new Error('a function that was not checked')
     s.typeId = info.typeId
     s.name = type.name
     s.isGlobal = type.linkage === BTF_LINKAGE.GLOBAL

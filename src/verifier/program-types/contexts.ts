@@ -310,8 +310,8 @@ export const skReuseportContext = contextOf(56, [
 export const skLookupContext = contextOf(72, [
   { from: 0, to: 8, read: 'whole 8', gives: BASE.SOCKET | FLAG.MAYBE_NULL },
   { from: 8, to: 36, read: 'narrow 4' },
-  { from: 36, to: 37, read: 'any' },
-  { from: 37, to: 40, read: 'narrow 2' },
+  // The port has two bytes; older programs read four.
+  { from: 36, to: 40, read: 'narrow 4' },
   { from: 40, to: 68, read: 'narrow 4' },
 ])
 
@@ -340,18 +340,24 @@ export const sockoptContext = contextOf(40, [
 /** Bytes of `struct pt_regs` on x86-64. */
 const PT_REGS_BYTES = 168
 
-export const kprobeContext = (_p: Proof, r: ContextRequest): ContextValue | undefined =>
-  !r.isWrite && r.offset >= 0 && r.offset % r.size === 0 && r.offset + r.size <= PT_REGS_BYTES
-    ? SCALAR
-    : undefined
+export const kprobeContext = ({ input }: Proof, r: ContextRequest): ContextValue | undefined => {
+  const registersBytes = input.registersBytes ?? PT_REGS_BYTES
+  const isInside = r.offset >= 0 && r.offset + r.size <= registersBytes
+  return !r.isWrite && isInside && r.offset % r.size === 0 ? SCALAR : undefined
+}
 
 export const tracepointContext = (_p: Proof, r: ContextRequest): ContextValue | undefined =>
   !r.isWrite && r.offset >= 8 && r.offset < 8192 && r.offset % r.size === 0 ? SCALAR : undefined
 
-export const perfEventContext = contextOf(184, [
-  { from: 0, to: PT_REGS_BYTES, read: 'whole 8' },
-  { from: 168, to: 184, read: 'narrow 8' },
-])
+/** The registers, then the period and the address of the sample. */
+export const perfEventContext = (p: Proof, request: ContextRequest): ContextValue | undefined => {
+  const registersBytes = p.input.registersBytes ?? PT_REGS_BYTES
+  const size = registersBytes + 16
+  return contextOf(size, [
+    { from: 0, to: registersBytes, read: 'whole 8' },
+    { from: registersBytes, to: size, read: 'narrow 8' },
+  ])(p, request)
+}
 
 /** Arguments of a traced function or tracepoint, 8 bytes each. */
 export const isArgumentAccess = (r: ContextRequest): boolean =>

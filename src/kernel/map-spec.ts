@@ -1,0 +1,31 @@
+/** A map as the verifier is told of it. */
+import { BPF_F_RDONLY_PROG } from '../abi/index.ts'
+import { ArrayMap } from '../maps/index.ts'
+import type { MapSpec } from '../verifier/index.ts'
+import type { MapObject } from './map-object.ts'
+
+export function mapSpec(object: MapObject): MapSpec {
+  const { map, types, inner, frozen, writableMappings } = object
+  const { type, name, keySize, valueSize, maxEntries, flags, extra } = map.definition
+  const btf = types?.object.types
+  // Source: bpf_map_is_rdonly() of Linux.
+  const isConstant = (flags & BPF_F_RDONLY_PROG) !== 0 && frozen && writableMappings === 0
+  return {
+    type,
+    name,
+    keySize,
+    valueSize,
+    maxEntries,
+    flags,
+    extra: extra ?? 0n,
+    keyTypeId: types?.keyType ?? 0,
+    valueTypeId: types?.valueType ?? 0,
+    frozen: isConstant,
+    ...(btf === undefined ? {} : { btf }),
+    ...(inner === undefined ? {} : { inner }),
+    ...(isConstant && map instanceof ArrayMap ? { value: constantBytes(object, map) } : {}),
+  }
+}
+
+const constantBytes = ({ arena }: MapObject, { valuesOffset, definition }: ArrayMap): Uint8Array =>
+  arena.bytes.slice(valuesOffset, valuesOffset + definition.valueSize)

@@ -1,0 +1,37 @@
+/** What a proof found out about the instructions of a program, for whoever makes it runnable. */
+import { BASE } from './domain/kinds.ts'
+import type { Proof } from './proof.ts'
+
+/** A part of the program that is called: slots `start` to `end`, the latter excluded. */
+export interface SlotRange {
+  readonly start: number
+  readonly end: number
+}
+
+export interface ProgramFacts {
+  /** In the order of their starts; the first is the program's entry. */
+  readonly subprograms: readonly SlotRange[]
+  /** 1 for each slot that some path reaches. */
+  readonly reached: Uint8Array
+  /** Slots whose loads and stores go through the context. */
+  readonly contextAccesses: ReadonlySet<number>
+  /**
+   * Slots whose loads may reach memory of the operating system's kernel: through a pointer that its types describe, or
+   * to one of its variables. They must ask where the address leads, and give 0 where it leads nowhere.
+   */
+  readonly foreignLoads: ReadonlySet<number>
+}
+
+export function factsOf({ notes, subprograms, length }: Proof): ProgramFacts {
+  const slots = (holds: (slot: number) => boolean): Set<number> => {
+    const found = new Set<number>()
+    for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
+    return found
+  }
+  return {
+    subprograms: subprograms.map(({ start, end }) => ({ start, end })),
+    reached: notes.seen.subarray(0, length),
+    contextAccesses: slots((slot) => notes.pointerKind[slot] === BASE.CTX),
+    foreignLoads: slots((slot) => notes.foreignLoad[slot] === 1),
+  }
+}
