@@ -46,6 +46,11 @@ export interface Environment {
   /** The kernel function with this BTF id in the BTF descriptor at `btfIndex`. Absent: there are none. */
   kfunc?(btfId: number, btfIndex: number): HelperFunction | undefined
   /**
+   * Copies from where a typed kernel pointer leads, in the arena or in the operating system's memory: 0, or -errno.
+   * Absent: nowhere.
+   */
+  readForeign?(address: bigint, into: Uint8Array): number
+  /**
    * Legacy packet access: the big-endian unsigned value of `sizeBytes` bytes at `offset` of the packet whose context
    * r6 points to. Undefined outside the packet: the program then returns 0. Absent: no program may use it.
    */

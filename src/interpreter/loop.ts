@@ -12,6 +12,7 @@
  * Source: RFC 9669, sections 4 and 5; `kernel/bpf/core.c` of Linux 6.18 for what the RFC leaves out.
  */
 import type { HelperFunction } from './environment.ts'
+import { loadForeign } from './foreign-load.ts'
 import { functionAt } from './prepared.ts'
 import { type Run, STACK_BYTES } from './run.ts'
 import { below, equal, less, shiftLeft, shiftRight, shiftRightSigned, swap16, swap32 } from './words.ts'
@@ -405,6 +406,19 @@ export function execute(run: Run, pc: number): boolean {
           if (at < 0) return memoryFault(run, i, remaining, b, 4, 'read')
           w[d] = view.getInt32(at, true)
           w[d + 1] = w[d]! >> 31
+          continue
+
+        // Loads that may leave the arena; see foreign-load.ts.
+        case 0x21: // ldxw
+        case 0x29: // ldxh
+        case 0x31: // ldxb
+        case 0x39: // ldxdw
+        case 0x41: // ldxsw
+        case 0x49: // ldxsh
+        case 0x51: // ldxsb
+          r[a] = loadForeign(run.environment, opcode[i]!, r[b]! + BigInt(offset[i]!))
+          // The operating system's answer may have made the arena grow.
+          view = arena.view
           continue
 
         // 5.1 Stores, of a register or a constant.

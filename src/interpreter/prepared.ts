@@ -16,6 +16,7 @@ import {
   rowIgnoringReserved,
   wideImmediate,
 } from '../isa/index.ts'
+import { foreignOpcode } from './foreign-load.ts'
 
 /**
  * A pointer to the subprogram at slot n, as `lddw_function` loads it, is this plus 8 n: it looks like kernel text
@@ -49,8 +50,11 @@ export interface RegisterFile {
   readonly u: Uint32Array
 }
 
-/** Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number. */
-export function prepare(program: Program): PreparedProgram {
+/**
+ * Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number.
+ * `foreignLoads` are slots whose loads go where `Environment.readForeign` says.
+ */
+export function prepare(program: Program, foreignLoads?: ReadonlySet<number>): PreparedProgram {
   const { length } = program
   const prepared = {
     length,
@@ -78,7 +82,8 @@ export function prepare(program: Program): PreparedProgram {
     const distance = row.offset === 'jump' ? insn.offset : row.imm === 'jump' ? insn.imm : 0
     const destination = pc + 1 + distance
     const target = destination >= 0 && destination < length ? destination : length
-    prepared.opcode[pc] = insn.opcode
+    const isForeign = row.kind === 'load' && foreignLoads?.has(pc) === true
+    prepared.opcode[pc] = isForeign ? foreignOpcode(insn.opcode) : insn.opcode
     prepared.dst[pc] = insn.dst
     prepared.offset[pc] = insn.offset
     prepared.imm[pc] = insn.imm

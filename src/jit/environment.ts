@@ -42,6 +42,8 @@ export type WordHelper = (words: Uint32Array, high: number) => number
 export interface JitEnvironment {
   helper(id: number): JitHelper | undefined
   kfunc?(btfId: number, btfIndex: number): JitHelper | undefined
+  /** Copies from where a typed kernel pointer leads; see the interpreter's `Environment`. */
+  readForeign?(address: bigint, into: Uint8Array): number
   /** Legacy packet access; see the interpreter's `Environment`. */
   packet?(context: bigint, offset: number, sizeBytes: 1 | 2 | 4): number | undefined
   /** How many registers a helper takes; the others are not passed. Default: by Linux's prototypes. */

@@ -32,6 +32,8 @@ import { decodeProgram, FUNCTION_BASE } from './program.ts'
 export interface JitOptions {
   /** See `CompileOptions.isProved`. Default false. */
   readonly isProved?: boolean
+  /** Slots of loads whose pointers may be of the operating system's kernel. */
+  readonly foreignLoads?: ReadonlySet<number>
   /** For names in stack traces and profiles. */
   readonly name?: string
   /** Whether to note which instruction each piece of code is for, as `marks` of the compiled program. */
@@ -75,6 +77,8 @@ export class Jit {
       },
       packet: (run: number, pc: number, offset: number, sizeBytes: number) =>
         this.#packet(run, pc, offset, sizeBytes as 1 | 2 | 4),
+      foreign: (run: number, low: number, high: number, sizeBytes: number) =>
+        this.#readForeign(run, low, high, sizeBytes),
       wake: (header: number) => {
         const map = environment.mapAt?.(arena.address(header))
         if (map instanceof RingBuffer) map.onWakeup?.()
@@ -89,6 +93,7 @@ export class Jit {
     const context = new ModuleContext(decodeProgram(program), {
       isProved: options.isProved ?? false,
       isTraced: options.isTraced ?? false,
+      ...(options.foreignLoads === undefined ? {} : { foreignLoads: options.foreignLoads }),
       arena: this.#arena,
       ...(options.name === undefined ? {} : { name: options.name }),
       mapAt: (address) => environment.mapAt?.(address),
@@ -278,6 +283,15 @@ export class Jit {
     this.#now.program = outer
     if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'none')
     return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
+  }
+
+  #readForeign(run: number, low: number, high: number, sizeBytes: number): void {
+    const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+    // Apart from the arena, whose bytes move where what is asked makes it grow.
+    const bytes = new Uint8Array(sizeBytes)
+    const failed = this.#environment.readForeign?.(address, bytes) ?? -1
+    if (failed < 0) bytes.fill(0)
+    this.#arena.bytes.set(bytes, run + runBlock.result)
   }
 
   #packet(run: number, pc: number, offset: number, sizeBytes: 1 | 2 | 4): number {

@@ -36,6 +36,7 @@ import {
 } from '../wasm/index.ts'
 import { CallTranslator } from './calls.ts'
 import { faultCode } from './fault.ts'
+import type { ForeignRead } from './foreign-load.ts'
 import { FRAME_STEP, FRAMES, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
 import type { DecodedProgram } from './program.ts'
 import type { ArgumentCount } from './registers.ts'
@@ -50,6 +51,8 @@ export interface CompileOptions {
    * are counted against a budget.
    */
   readonly isProved: boolean
+  /** Slots of loads that may leave the arena; see foreign-load.ts. */
+  readonly foreignLoads?: ReadonlySet<number>
   readonly arena: Arena
   readonly name?: string
   /** Whether to note which instruction each piece of code is for. */
@@ -80,6 +83,7 @@ export class ModuleContext {
   /** By size, negative for writes. */
   readonly #accesses = new Map<number, I32Function>()
   #check: I32Function | undefined
+  readonly #readForeign: ForeignRead | undefined
 
   constructor(program: DecodedProgram, options: CompileOptions) {
     this.program = program
@@ -89,7 +93,15 @@ export class ModuleContext {
     this.builder = new ModuleBuilder(options.name)
     this.builder.importMemory('arena', 'memory', { minimum: 1 })
     this.#fault = this.builder.importFunction('run', 'fault', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void')
+    this.#readForeign =
+      (options.foreignLoads?.size ?? 0) > 0
+        ? this.builder.importFunction('run', 'foreign', ['i32', 'i32', 'i32', 'i32'], 'void')
+        : undefined
     this.calls = new CallTranslator(this)
+  }
+
+  get readForeign(): ForeignRead {
+    return this.#readForeign as ForeignRead
   }
 
   /** The bytes of the module. */

@@ -29,6 +29,7 @@ import {
 import { arithmetic, comparison, swap } from './arithmetic.ts'
 import type { Block } from './control-flow.ts'
 import { faultCode } from './fault.ts'
+import { foreignLoad } from './foreign-load.ts'
 import { FRAME_STEP, MAX_MAY_GOTO, STACK_BYTES } from './layout.ts'
 import type { ModuleContext } from './module-context.ts'
 import type { Slot } from './program.ts'
@@ -248,7 +249,10 @@ export class SubprogramTranslator implements BlockTranslator {
   }
 
   #load(slot: Slot, row: Row): Code {
-    const { before, address, offset } = this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
+    const isForeign = this.context.options.foreignLoads?.has(slot.pc) === true
+    const { before, address, offset } = isForeign
+      ? { ...foreignLoad(this.context, this.embedding, row, this.get(slot.src), slot.offset), offset: 0 }
+      : this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
     const load = loads[row.op === 'ldsx' ? `s${row.bits}` : `u${row.bits}`] as (typeof load64)['full']
     return seq(before, this.set(slot.dst, load(address, offset)))
   }

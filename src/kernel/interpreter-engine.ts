@@ -1,5 +1,5 @@
 /** The checked interpreter as an engine: every access is held against the arena while the program runs. */
-import { type HelperFault, type HelperResult, helperBodies } from '../helpers/index.ts'
+import { type HelperFault, type HelperResult, helperBodies, readKernel } from '../helpers/index.ts'
 import {
   describeFault,
   type Environment,
@@ -12,7 +12,7 @@ import {
 } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
 import type { Arena } from '../memory/index.ts'
-import type { Engine, Executable, RunEnvironment, RunOutcome } from './engine.ts'
+import type { Engine, Executable, PrepareOptions, RunEnvironment, RunOutcome } from './engine.ts'
 
 /** Ends a run from inside a helper, whose arguments a verifier would have refused. */
 class HelperAbort extends Error {
@@ -58,12 +58,13 @@ export class InterpreterEngine implements Engine {
     const environment: Environment = {
       helper: (id) => this.#functions.get(id),
       packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
+      readForeign: (address, into) => readKernel(this.#environment as RunEnvironment, address, into),
     }
     this.#interpreter = new Interpreter(arena, environment)
   }
 
-  prepare(program: Program): Executable {
-    return new Interpreted(this, prepare(program))
+  prepare(program: Program, { foreignLoads }: PrepareOptions = {}): Executable {
+    return new Interpreted(this, prepare(program, foreignLoads))
   }
 
   run(program: PreparedProgram, environment: RunEnvironment): RunOutcome {

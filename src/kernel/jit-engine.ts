@@ -1,5 +1,5 @@
 /** The WebAssembly compiler as an engine: checked where nothing is proved, as the interpreter is. */
-import { helperBodies } from '../helpers/index.ts'
+import { helperBodies, readKernel } from '../helpers/index.ts'
 import { describeFault } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
 import { type CompiledProgram, Jit, type JitHelper, type WordHelper } from '../jit/index.ts'
@@ -46,6 +46,7 @@ export class JitEngine implements Engine {
     this.#jit = new Jit(arena, {
       helper: (id) => helpers.get(id),
       packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
+      readForeign: (address, into) => readKernel(this.#current, address, into),
       mapAt,
       inlinesHelpers: true,
       wordHelpers: this.#wordHelpers(),

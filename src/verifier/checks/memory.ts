@@ -428,9 +428,13 @@ export function rememberPointerKind(p: Proof, kind: number, mixesTrust: boolean)
   pointerKind[p.index] = merged
 }
 
-/** A pointer that may be to memory of the operating system's kernel: a typed one, or to one of its variables. */
+/**
+ * A pointer that may be to memory of the operating system's kernel: a typed one, unless it is to what programs allocate,
+ * or one to a variable.
+ */
 const isForeign = (kind: number): boolean =>
-  baseOf(kind) === BASE.BTF_ID || (baseOf(kind) === BASE.MEM && (kind & FLAG.RDONLY) !== 0)
+  (baseOf(kind) === BASE.BTF_ID && (kind & FLAG.ALLOC) === 0) ||
+  (baseOf(kind) === BASE.MEM && (kind & FLAG.RDONLY) !== 0)
 
 export function checkLoad(
   p: Proof,
