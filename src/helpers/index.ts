@@ -1,4 +1,4 @@
 export * from './bodies.ts'
 export * from './environment.ts'
-export * from './prototype.ts'
 export { readKernel } from './foreign-memory.ts'
+export * from './prototype.ts'

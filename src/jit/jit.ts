@@ -133,7 +133,9 @@ export class Jit {
     const run = this.open(program, context, options)
     if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
     try {
-      return run.once() < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
+      if (run.once() < 0) return { ok: false, fault: run.fault as JitFault }
+      const { value } = run
+      return value === 0n ? GAVE_ZERO : { ok: true, value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -322,6 +324,9 @@ export class Jit {
   }
 }
 
+/** What most programs answer, made once: an object for each hit costs the collector 10 ns. */
+const GAVE_ZERO: JitResult = { ok: true, value: 0n }
+
 /** What is executing; runs nest, each puts back what it found. */
 interface Now {
   program: CompiledProgram | undefined
@@ -363,8 +368,11 @@ export class JitRun implements Disposable {
     // A CPU's probes all run on one context: taking a bigint apart costs more than looking whether it is the same.
     if (context !== this.#context) setWords(this.#arguments, 0, context)
     this.#context = context
-    if (r2 === undefined) this.#arguments.fill(0, 2)
-    else setWords(this.#arguments, 2, r2)
+    if (r2 !== undefined) setWords(this.#arguments, 2, r2)
+    else {
+      this.#arguments[2] = 0
+      this.#arguments[3] = 0
+    }
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
@@ -433,5 +441,7 @@ function setWords(words: Uint32Array, at: number, value: bigint): void {
 function wordsAt(words: Uint32Array, at: number): bigint {
   const low = words[at] as number
   const high = words[at + 1] as number
+  // What most programs give is no number to be made.
+  if (low === 0 && high === 0) return 0n
   return high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low)
 }

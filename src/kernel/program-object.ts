@@ -18,6 +18,8 @@ export interface LoadedProgram {
   /** As user space sees it: descriptors replaced by ids. */
   readonly instructions: Program
   readonly executable: Executable
+  /** Whether it may look at its context; one that never does need not be given one. */
+  readonly usesContext: boolean
   readonly maps: readonly MapObject[]
   readonly btf: BtfObject | undefined
   readonly funcInfo: Uint8Array

@@ -13,7 +13,7 @@ import type { StoppedCpu } from '../probes/index.ts'
 import type { RunEnvironment } from './engine.ts'
 import type { Port } from './port.ts'
 import type { ProgramObject } from './program-object.ts'
-import { type RegisterLayout, registerLayouts } from './registers.ts'
+import { type RegisterBytes, type RegisterLayout, registerLayouts } from './registers.ts'
 import type { TracePipe } from './trace-pipe.ts'
 import type { ProgramFault } from './types.ts'
 
@@ -40,11 +40,11 @@ export interface Invocation {
 }
 
 /** Where a CPU's registers lie in the arena while a program looks at them. */
-interface RegisterContext {
+interface RegisterContext extends RegisterBytes {
+  /** The arena's memory as it was shown when this was made. */
+  readonly memory: DataView
   readonly offset: number
   readonly address: bigint
-  readonly bytes: Uint8Array
-  readonly view: DataView
 }
 
 export class ProgramRunner {
@@ -54,6 +54,7 @@ export class ProgramRunner {
   readonly #active: boolean[]
   /** Per CPU: its struct pt_regs. */
   readonly #contexts: (RegisterContext | undefined)[]
+  readonly #environments: (Environment | undefined)[]
   readonly #faults: ProgramFault[] = []
   faultCount = 0
   recursionMisses = 0
@@ -64,6 +65,7 @@ export class ProgramRunner {
     this.#host = host
     this.#layout = registerLayouts[host.port.architecture]
     this.#active = new Array<boolean>(host.port.cpuCount).fill(false)
+    this.#environments = new Array<Environment | undefined>(host.port.cpuCount).fill(undefined)
     this.#contexts = new Array<RegisterContext | undefined>(host.port.cpuCount).fill(undefined)
   }
 
@@ -79,28 +81,44 @@ export class ProgramRunner {
       this.recursionMisses++
       return
     }
-    const context = this.#registersOf(cpu)
+    const context = this.#contextOf(cpu, program.loaded.usesContext)
     if (context === undefined) {
       this.#reportFault(program, -1, 'no memory for the registers of the CPU')
       return
     }
+    const environment = this.#environmentOf(index, context.address)
+    environment.probed = probedAddress
+    environment.cookie = cookie
     this.#active[index] = true
     try {
-      this.run(program, { cpu: index, context: context.address, probedAddress, cookie })
+      this.#runIn(environment, program)
     } finally {
       this.#active[index] = false
     }
   }
 
+  /** One for each CPU, since at most one probe's program runs there at a time. */
+  #environmentOf(cpu: number, context: bigint): Environment {
+    const known = this.#environments[cpu]
+    if (known !== undefined && known.context === context) return known
+    const environment = new Environment(this.#host, { cpu, context })
+    this.#environments[cpu] = environment
+    return environment
+  }
+
   /** r0, or undefined after a run-time error. */
   run(program: ProgramObject, invocation: Invocation): bigint | undefined {
+    return this.#runIn(new Environment(this.#host, invocation), program)
+  }
+
+  #runIn(environment: Environment, program: ProgramObject): bigint | undefined {
     const { grace, profilingClockNs } = this.#host
     const start = this.measuring > 0 ? profilingClockNs() : 0n
     // The program may be unloaded by what it sets off.
     program.get()
     grace.enter()
     try {
-      const outcome = program.executable.run(new Environment(this.#host, invocation))
+      const outcome = program.executable.run(environment)
       if (outcome.ok) return outcome.value
       this.#reportFault(program, outcome.pc, outcome.message)
       return undefined
@@ -114,18 +132,17 @@ export class ProgramRunner {
     }
   }
 
-  /** The CPU's registers, written to the arena. */
-  #registersOf(cpu: StoppedCpu): RegisterContext | undefined {
+  /** Where the CPU's registers lie in the arena; as they stand now, if that `matters`. */
+  #contextOf(cpu: StoppedCpu, matters: boolean): RegisterContext | undefined {
     const layout = this.#layout
     if (layout === undefined) return undefined
     const { arena } = this.#host
     const known = this.#contexts[cpu.index]
-    // The arena's buffer is replaced as it grows.
-    const context =
-      known?.view.buffer === arena.bytes.buffer ? known : this.#newContext(layout, known?.offset)
+    // The arena's memory is shown anew as it grows.
+    const context = known?.memory === arena.view ? known : this.#newContext(layout, known?.offset)
     if (context === undefined) return undefined
-    this.#contexts[cpu.index] = context
-    layout.write(cpu, context.bytes, context.view)
+    if (context !== known) this.#contexts[cpu.index] = context
+    if (matters) layout.write(cpu, context)
     return context
   }
 
@@ -133,9 +150,14 @@ export class ProgramRunner {
     const { arena } = this.#host
     const offset = known ?? arena.allocate(layout.sizeBytes, { access: 'read' })
     if (offset === undefined) return undefined
-    const bytes = arena.bytes.subarray(offset, offset + layout.sizeBytes)
-    const view = new DataView(bytes.buffer, offset, layout.sizeBytes)
-    return { offset, address: arena.address(offset), bytes, view }
+    const { buffer } = arena.bytes
+    return {
+      memory: arena.view,
+      offset,
+      address: arena.address(offset),
+      view: new DataView(buffer, offset, layout.sizeBytes),
+      copied: new Uint8Array(buffer, offset, layout.copiedBytes),
+    }
   }
 
   #reportFault(program: ProgramObject, instruction: number, message: string): void {
@@ -154,23 +176,29 @@ export class ProgramRunner {
   }
 }
 
+/** What stands for `callback` while no helper is being called. */
+const noCallback = () => undefined
+
 /** What one run's helpers see. */
 class Environment implements RunEnvironment {
   readonly arena: Arena
   readonly cpu: number
   readonly context: bigint
-  callback: RunEnvironment['callback'] = () => undefined
+  callback: RunEnvironment['callback'] = noCallback
   readonly packetBuffer: PacketBuffer | undefined
+  /** Where the probe sits, and what its attachment said. */
+  probed: bigint
+  cookie: bigint
   readonly #host: RunnerHost
-  readonly #invocation: Invocation
 
   constructor(host: RunnerHost, invocation: Invocation) {
     this.arena = host.arena
     this.cpu = invocation.cpu
     this.context = invocation.context
     this.packetBuffer = invocation.packet
+    this.probed = invocation.probedAddress ?? 0n
+    this.cookie = invocation.cookie ?? 0n
     this.#host = host
-    this.#invocation = invocation
   }
 
   /** Packets move, as does the arena's memory. */
@@ -220,10 +248,10 @@ class Environment implements RunEnvironment {
   }
 
   probedAddress(): bigint {
-    return this.#invocation.probedAddress ?? 0n
+    return this.probed
   }
 
   attachCookie(): bigint {
-    return this.#invocation.cookie ?? 0n
+    return this.cookie
   }
 }

@@ -12,6 +12,7 @@ export const hartState = { started: 0, stopped: 1, suspended: 4 } as const
 export type HartState = (typeof hartState)[keyof typeof hartState]
 
 const SIE = 1 << 1
+const REGISTERS_BYTES = 32 * 8
 
 const csrByNumber = new Map(csrs.map((csr) => [csr.number, csr]))
 
@@ -27,6 +28,8 @@ export class Hart {
   readonly #running: RunningHart
   /** What `retired` is when the slot `budget` reaches 0. */
   #retiredEnd = 0
+  /** The registers that were copied last. */
+  #registers: Uint8Array | undefined
 
   /** The machine's bookkeeping; not for others. @internal */
   readonly scheduling = {
@@ -62,25 +65,38 @@ export class Hart {
   /** Fills `into` with x0, x1, ... as little-endian 64-bit words: as many as it has room for, at most 32. */
   copyRegisters(into: Uint8Array): void {
     const start = this.#base + REGISTERS
-    into.set(this.#cpu.bytes.subarray(start, start + Math.min(into.length, 256)))
+    // A view costs more than the copy: the last one is kept.
+    let view = this.#registers
+    if (view === undefined || view.byteOffset !== start || view.length !== into.length) {
+      view = this.#cpu.bytes.subarray(start, start + Math.min(into.length, REGISTERS_BYTES))
+      this.#registers = view
+    }
+    into.set(view)
   }
 
   /** `sstatus.SIE`: whether S-mode takes interrupts. */
   get supervisorInterrupts(): boolean {
-    return (this.word('mstatus') & SIE) !== 0
+    return ((this.#cpu.words[(this.#base + slot.mstatus) >>> 2] as number) & SIE) !== 0
   }
 
   set supervisorInterrupts(enabled: boolean) {
-    const status = this.word('mstatus')
-    this.setWord('mstatus', enabled ? status | SIE : status & ~SIE)
+    const at = (this.#base + slot.mstatus) >>> 2
+    const status = this.#cpu.words[at] as number
+    this.#cpu.words[at] = enabled ? status | SIE : status & ~SIE
   }
 
+  // What each trap asks for is written out: a slot by a name that varies costs 10 ns.
   get pc(): bigint {
-    return this.slot('pc')
+    return BigInt.asUintN(64, this.#cpu.doubles[(this.#base + slot.pc) >>> 3] as bigint)
   }
 
   set pc(value: bigint) {
-    this.setSlot('pc', value)
+    this.#cpu.doubles[(this.#base + slot.pc) >>> 3] = value
+  }
+
+  /** What is left of the budget. @internal */
+  get budget(): number {
+    return this.#cpu.words[(this.#base + slot.budget) >>> 2] as number
   }
 
   get privilege(): Privilege {

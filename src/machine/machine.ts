@@ -445,9 +445,11 @@ export class Machine {
       // A handler may have looked into another hart.
       hart.activate()
       let reason = this.#cpu.exports.run()
-      const left = hart.word('budget')
-      if (reason === exitReason.budget && left > 0) reason = this.#runCut(hart, left)
-      if (reason === exitReason.budget && hart.word('budget') <= 0) return
+      if (reason === exitReason.budget) {
+        const left = hart.budget
+        if (left > 0) reason = this.#runCut(hart, left)
+        if (reason === exitReason.budget && hart.budget <= 0) return
+      }
       this.#handle(slice, reason)
     }
   }

@@ -28,6 +28,8 @@ const architectures: Readonly<Partial<Record<Architecture, ProbeArchitecture>>> 
 interface CpuState {
   /** Handlers that this CPU is inside of. */
   depth: number
+  /** Where it hit last; looking a bigint up in a map costs more than a comparison. */
+  lastSite: Site | undefined
   /** Out-of-line steps under way, the innermost last; more than one only where handlers themselves hit probes. */
   readonly steps: { readonly site: Site; readonly savedInterrupts: bigint; readonly runAfter: boolean }[]
 }
@@ -49,7 +51,7 @@ export class ProbeManager implements Disposable {
     this.#options = options
     this.#architecture = architectures[target.architecture]
     this.#slots = new SlotPool(target.stepArea, this.#architecture?.slotBytes ?? 16)
-    this.#cpus = Array.from({ length: target.cpuCount }, () => ({ depth: 0, steps: [] }))
+    this.#cpus = Array.from({ length: target.cpuCount }, () => ({ depth: 0, lastSite: undefined, steps: [] }))
     this.#returns = new ReturnTrampoline(target, this.#architecture, this.#slots, options)
     target.setTrapHandlers(
       (cpu) => this.#onBreakpoint(cpu),
@@ -159,12 +161,17 @@ export class ProbeManager implements Disposable {
   #forget(probe: Member & { unregister(): void }, site: Site): void {
     this.#probes.delete(probe)
     site.remove(probe)
-    if (site.members.length === 0 && !site.armed) this.#sites.delete(site.address)
+    if (site.members.length === 0 && !site.armed) this.#dropSite(site)
+  }
+
+  #dropSite(site: Site): void {
+    this.#sites.delete(site.address)
+    for (const cpu of this.#cpus) if (cpu.lastSite === site) cpu.lastSite = undefined
   }
 
   #dropIfUnused(site: Site): void {
     if (site.members.length > 0) return
-    this.#sites.delete(site.address)
+    this.#dropSite(site)
     if (site.slot !== undefined) this.#slots.free(site.slot)
   }
 
@@ -191,8 +198,9 @@ export class ProbeManager implements Disposable {
       return true
     }
     if (pc === this.#returns.address) return this.#onReturn(cpu, state)
-    const site = this.#sites.get(pc)
+    const site = state.lastSite?.address === pc ? state.lastSite : this.#sites.get(pc)
     if (site === undefined || !site.armed) return this.#wasTakenAway(pc)
+    state.lastSite = site
     this.#onHit(cpu, state, site)
     return true
   }

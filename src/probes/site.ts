@@ -23,6 +23,9 @@ export class Site {
   readonly original: Uint8Array
   /** Where the out-of-line copy lies; undefined for a simulated instruction. */
   readonly slot: bigint | undefined
+  /** Where the CPU traps again after the copy; undefined for a simulated instruction. */
+  readonly stepEnd: bigint | undefined
+  readonly next: bigint
   readonly #architecture: ProbeArchitecture
   readonly #target: ProbeTarget
   readonly #slots: SlotPool
@@ -49,6 +52,9 @@ export class Site {
     this.instruction = place.instruction
     this.original = place.original
     this.slot = place.slot
+    const length = BigInt(place.instruction.lengthBytes)
+    this.stepEnd = place.slot === undefined ? undefined : place.slot + length
+    this.next = place.address + length
   }
 
   /** A list that never changes: who walks it may add and remove members meanwhile. */
@@ -58,15 +64,6 @@ export class Site {
 
   get armed(): boolean {
     return this.#armed
-  }
-
-  /** Where the CPU traps again after the copy. */
-  get stepEnd(): bigint {
-    return (this.slot as bigint) + BigInt(this.instruction.lengthBytes)
-  }
-
-  get next(): bigint {
-    return this.address + BigInt(this.instruction.lengthBytes)
   }
 
   add(member: Member): number {

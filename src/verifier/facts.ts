@@ -13,6 +13,8 @@ export interface ProgramFacts {
   readonly subprograms: readonly SlotRange[]
   /** 1 for each slot that some path reaches. */
   readonly reached: Uint8Array
+  /** Whether the program ever looks at the register that holds its context. */
+  readonly usesContext: boolean
   /** Slots whose loads and stores go through the context. */
   readonly contextAccesses: ReadonlySet<number>
   /**
@@ -22,6 +24,9 @@ export interface ProgramFacts {
   readonly foreignLoads: ReadonlySet<number>
 }
 
+/** Bit of r1. */
+const CONTEXT_REGISTER = 1 << 1
+
 export function factsOf({ notes, subprograms, length }: Proof): ProgramFacts {
   const slots = (holds: (slot: number) => boolean): Set<number> => {
     const found = new Set<number>()
@@ -30,6 +35,7 @@ export function factsOf({ notes, subprograms, length }: Proof): ProgramFacts {
   }
   return {
     subprograms: subprograms.map(({ start, end }) => ({ start, end })),
+    usesContext: ((notes.liveRegisters[0] ?? 0) & CONTEXT_REGISTER) !== 0,
     reached: notes.seen.subarray(0, length),
     contextAccesses: slots((slot) => notes.pointerKind[slot] === BASE.CTX),
     foreignLoads: slots((slot) => notes.foreignLoad[slot] === 1),

@@ -65,6 +65,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
       name,
       ...(proof === undefined ? {} : { foreignLoads: proof.foreignLoads }),
     }),
+    usesContext: proof?.usesContext ?? true,
     maps,
     btf: debugInfo.btf?.get(),
     funcInfo: debugInfo.funcInfo,
