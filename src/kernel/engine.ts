@@ -10,6 +10,8 @@ export type RunOutcome =
   | { readonly ok: false; readonly pc: number; readonly message: string }
 
 export interface Executable {
+  /** What the program was compiled to: a WebAssembly module. Undefined where it is not compiled. */
+  readonly image?: Uint8Array
   /** Runs from the first instruction with `environment.context` in r1. */
   run(environment: RunEnvironment): RunOutcome
 }

@@ -16,6 +16,10 @@ class Compiled implements Executable {
     this.program = program
   }
 
+  get image(): Uint8Array {
+    return this.program.bytes
+  }
+
   run(environment: RunEnvironment): RunOutcome {
     return this.#engine.run(this.program, environment)
   }

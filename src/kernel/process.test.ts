@@ -182,7 +182,7 @@ describe('files', () => {
     expect(info(map)).toMatch(
       /^pos:\t0\nflags:\t02000002\nmap_type:\t2\nkey_size:\t4\nvalue_size:\t8\nmax_entries:\t1\n/,
     )
-    expect(info(program)).toMatch(/prog_type:\t2\nprog_jited:\t0\nprog_tag:\t59f4a931744dcdc6\n/)
+    expect(info(program)).toMatch(/prog_type:\t2\nprog_jited:\t1\nprog_tag:\t59f4a931744dcdc6\n/)
     expect(info(link)).toMatch(/link_type:\tperf\nlink_id:\t\d+\nprog_id:\t\d+\n/)
     expect(info(999)).toBe(-ENOENT)
   })

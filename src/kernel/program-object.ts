@@ -84,7 +84,7 @@ export class ProgramFile extends OpenFile {
     const tag = [...loaded.tag].map((byte) => byte.toString(16).padStart(2, '0')).join('')
     return [
       `prog_type:\t${loaded.type.type}`,
-      'prog_jited:\t0',
+      `prog_jited:\t${loaded.executable.image === undefined ? 0 : 1}`,
       `prog_tag:\t${tag}`,
       'memlock:\t4096',
       `prog_id:\t${id}`,

@@ -96,6 +96,7 @@ function describeProgram(
 ): Uint8Array | number {
   const wanted = bpfProgInfo.read(given)
   const code = encode(loaded.instructions)
+  const image = loaded.executable.image ?? new Uint8Array(0)
   const mapIds = new Uint8Array(Uint32Array.from(maps, (map) => map.id).buffer)
   for (const [count, size, known] of [
     [wanted.nr_func_info, wanted.func_info_rec_size, FUNC_INFO_BYTES],
@@ -111,6 +112,7 @@ function describeProgram(
   const given4 =
     give(wanted.map_ids, mapIds, wanted.nr_map_ids * 4) &&
     give(wanted.xlated_prog_insns, code, wanted.xlated_prog_len) &&
+    give(wanted.jited_prog_insns, image, wanted.jited_prog_len) &&
     give(wanted.func_info, loaded.funcInfo, wanted.nr_func_info * FUNC_INFO_BYTES) &&
     give(wanted.line_info, loaded.lineInfo, wanted.nr_line_info * LINE_INFO_BYTES) &&
     give(wanted.prog_tags, loaded.tag, wanted.nr_prog_tags * loaded.tag.length)
@@ -120,8 +122,7 @@ function describeProgram(
     type: loaded.type.type,
     id,
     tag: loaded.tag,
-    jited_prog_len: 0,
-    jited_prog_insns: 0n,
+    jited_prog_len: image.length,
     xlated_prog_len: code.length,
     load_time: loaded.loadTimeNs,
     created_by_uid: loaded.uid,
