@@ -193,6 +193,19 @@ export const linkCreateTracingAttr = struct('BPF_LINK_CREATE (tracing)', {
   cookie: u64,
 })
 
+/** BPF_LINK_CREATE with BPF_TRACE_KPROBE_MULTI, BPF_TRACE_KPROBE_SESSION. */
+export const linkCreateKprobeMultiAttr = struct('BPF_LINK_CREATE (kprobe_multi)', {
+  prog_fd: u32,
+  target_fd: u32,
+  attach_type: u32,
+  link_flags: u32,
+  flags: u32,
+  cnt: u32,
+  syms: u64,
+  addrs: u64,
+  cookies: u64,
+})
+
 export const linkUpdateAttr = struct('BPF_LINK_UPDATE', {
   link_fd: u32,
   new_prog_fd: u32,

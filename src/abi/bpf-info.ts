@@ -107,6 +107,32 @@ export const bpfLinkInfoNetns = struct('struct bpf_link_info (netns)', {
   attach_type: u32,
 })
 
+/** `tracing` of struct bpf_link_info. */
+export const bpfLinkInfoTracing = struct('struct bpf_link_info (tracing)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  attach_type: u32,
+  target_obj_id: u32,
+  target_btf_id: u32,
+  pad1: u32,
+  cookie: u64,
+})
+
+/** `kprobe_multi` of struct bpf_link_info. */
+export const bpfLinkInfoKprobeMulti = struct('struct bpf_link_info (kprobe_multi)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  addrs: u64,
+  count: u32,
+  flags: u32,
+  missed: u64,
+  cookies: u64,
+})
+
 export const BPF_LINK_INFO_SIZE = 64
 
 /** `perf_event.type` of struct bpf_link_info. */

@@ -4,6 +4,7 @@
 import * as context from './bodies/context.ts'
 import * as control from './bodies/control.ts'
 import * as dynptr from './bodies/dynptr.ts'
+import * as functionCall from './bodies/function-call.ts'
 import * as keyless from './bodies/keyless.ts'
 import * as maps from './bodies/maps.ts'
 import * as output from './bodies/output.ts'
@@ -61,6 +62,9 @@ const bodiesByName = {
   bpf_get_current_uid_gid: context.getCurrentUidGid,
   bpf_get_current_comm: context.getCurrentComm,
   bpf_get_func_ip: context.getFuncIp,
+  bpf_get_func_arg: functionCall.getFuncArg,
+  bpf_get_func_ret: functionCall.getFuncRet,
+  bpf_get_func_arg_cnt: functionCall.getFuncArgCnt,
   bpf_get_attach_cookie: context.getAttachCookie,
   bpf_probe_read: probeRead.probeReadAny,
   bpf_probe_read_kernel: probeRead.probeReadKernel,

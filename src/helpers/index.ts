@@ -1,3 +1,4 @@
+export { CALL_HAS_RESULT } from './bodies/function-call.ts'
 export * from './bodies.ts'
 export * from './environment.ts'
 export { readKernel } from './foreign-memory.ts'

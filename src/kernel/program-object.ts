@@ -1,4 +1,5 @@
 import type { Program } from '../isa/index.ts'
+import type { AttachTarget } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import type { Executable } from './engine.ts'
 import type { MapObject } from './map-object.ts'
@@ -11,6 +12,8 @@ import { Counted } from './reference.ts'
 export interface LoadedProgram {
   readonly type: ProgramTypeRow
   readonly expectedAttachType: number
+  /** What it was proved for: a function of the kernel, or of another program. */
+  readonly attach: AttachTarget | undefined
   readonly name: string
   /** 8 bytes. */
   readonly tag: Uint8Array

@@ -204,6 +204,13 @@ export const programTypes: readonly ProgramTypeRow[] = [
     linksAsLoaded: true,
   },
   {
+    type: T.BPF_PROG_TYPE_TRACING,
+    name: 'tracing',
+    linkAttachTypes: [A.BPF_TRACE_FENTRY, A.BPF_TRACE_FEXIT, A.BPF_MODIFY_RETURN],
+    linksAsLoaded: true,
+    sleeps: 'may',
+  },
+  {
     type: T.BPF_PROG_TYPE_SK_LOOKUP,
     name: 'sk_lookup',
     expectedAttachTypes: [A.BPF_SK_LOOKUP],

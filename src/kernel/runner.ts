@@ -11,6 +11,7 @@ import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
 import type { RunEnvironment } from './engine.ts'
+import { CALL_BYTES, CALL_HEADER_BYTES, type FunctionCall, writeCall } from './function-call.ts'
 import type { Port } from './port.ts'
 import type { ProgramObject } from './program-object.ts'
 import { type RegisterBytes, type RegisterLayout, registerLayouts } from './registers.ts'
@@ -54,6 +55,8 @@ export class ProgramRunner {
   readonly #active: boolean[]
   /** Per CPU: its struct pt_regs. */
   readonly #contexts: (RegisterContext | undefined)[]
+  /** Per CPU: where the arguments of a traced call lie. */
+  readonly #callContexts: (number | undefined)[]
   readonly #environments: (Environment | undefined)[]
   readonly #faults: ProgramFault[] = []
   faultCount = 0
@@ -65,6 +68,7 @@ export class ProgramRunner {
     this.#host = host
     this.#layout = registerLayouts[host.port.architecture]
     this.#active = new Array<boolean>(host.port.cpuCount).fill(false)
+    this.#callContexts = new Array<number | undefined>(host.port.cpuCount).fill(undefined)
     this.#environments = new Array<Environment | undefined>(host.port.cpuCount).fill(undefined)
     this.#contexts = new Array<RegisterContext | undefined>(host.port.cpuCount).fill(undefined)
   }
@@ -77,8 +81,7 @@ export class ProgramRunner {
   runAtProbe(program: ProgramObject, cpu: StoppedCpu, probedAddress: bigint, cookie: bigint): void {
     const { index } = cpu
     if (this.#active[index]) {
-      program.recursionMisses++
-      this.recursionMisses++
+      this.#countRecursion(program)
       return
     }
     const context = this.#contextOf(cpu, program.loaded.usesContext)
@@ -86,14 +89,48 @@ export class ProgramRunner {
       this.#reportFault(program, -1, 'no memory for the registers of the CPU')
       return
     }
-    const environment = this.#environmentOf(index, context.address)
-    environment.probed = probedAddress
-    environment.cookie = cookie
-    this.#active[index] = true
+    this.#runGuarded(program, index, context.address, { address: probedAddress, cookie })
+  }
+
+  /** Runs a tracing program with a function's arguments, and its result where it has returned, as its context. */
+  runAtCall(program: ProgramObject, cpu: StoppedCpu, call: FunctionCall): void {
+    const context = this.#callContext(cpu.index)
+    if (context === undefined) this.#reportFault(program, -1, 'no memory for the arguments of the call')
+    else if (this.#active[cpu.index]) this.#countRecursion(program)
+    else {
+      writeCall(this.#host.arena.view, context, call)
+      this.#runGuarded(program, cpu.index, this.#host.arena.address(context), call)
+    }
+  }
+
+  /** Arena offset of the arguments of the call that a CPU is at. */
+  #callContext(cpu: number): number | undefined {
+    const known = this.#callContexts[cpu]
+    if (known !== undefined) return known
+    const block = this.#host.arena.allocate(CALL_BYTES, { access: 'read' })
+    if (block !== undefined) this.#callContexts[cpu] = block + CALL_HEADER_BYTES
+    return this.#callContexts[cpu]
+  }
+
+  #countRecursion(program: ProgramObject): void {
+    program.recursionMisses++
+    this.recursionMisses++
+  }
+
+  #runGuarded(
+    program: ProgramObject,
+    cpu: number,
+    context: bigint,
+    at: { readonly address: bigint; readonly cookie: bigint },
+  ): void {
+    const environment = this.#environmentOf(cpu, context)
+    environment.probed = at.address
+    environment.cookie = at.cookie
+    this.#active[cpu] = true
     try {
       this.#runIn(environment, program)
     } finally {
-      this.#active[index] = false
+      this.#active[cpu] = false
     }
   }
 

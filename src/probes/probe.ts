@@ -24,7 +24,9 @@ export interface KretprobeOptions {
   /** The first instruction of the function. */
   readonly address: bigint
   /** Runs where the function has returned: registers as it left them, `pc` at the return address. */
-  readonly handler: ProbeHandler<Kretprobe>
+  readonly handler: (cpu: StoppedCpu, probe: Kretprobe, captured: unknown) => void
+  /** Runs at the function's entry, too; what it gives, the handler is given when this call returns. */
+  readonly capture?: (cpu: StoppedCpu) => unknown
   /** Runs at the function's entry, before the return address is taken over; false lets this call go unwatched. */
   readonly entryHandler?: (cpu: StoppedCpu, probe: Kretprobe) => boolean
   /** How many calls may be under way at once. Default: max(10, 2 * CPUs), as Linux. */

@@ -107,8 +107,12 @@ export class RegisteredKretprobe extends RegisteredProbe implements Kretprobe, M
     return this.#options.entryHandler?.(cpu, this) ?? true
   }
 
-  returned(cpu: StoppedCpu): void {
+  capture(cpu: StoppedCpu): unknown {
+    return this.#options.capture?.(cpu)
+  }
+
+  returned(cpu: StoppedCpu, captured: unknown): void {
     this.hits++
-    this.#options.handler(cpu, this)
+    this.#options.handler(cpu, this, captured)
   }
 }

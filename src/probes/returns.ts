@@ -25,7 +25,8 @@ export interface ReturnProbe {
   active: number
   miss(): void
   accepts(cpu: StoppedCpu): boolean
-  returned(cpu: StoppedCpu): void
+  capture(cpu: StoppedCpu): unknown
+  returned(cpu: StoppedCpu, captured: unknown): void
 }
 
 interface Call {
@@ -33,6 +34,8 @@ interface Call {
   readonly stackPointer: bigint
   readonly returnAddress: bigint
   readonly task: number | undefined
+  /** What the probe took down at the entry. */
+  readonly captured: unknown
 }
 
 export class ReturnTrampoline {
@@ -95,7 +98,8 @@ export class ReturnTrampoline {
       return
     }
     if (!probe.accepts(cpu)) return
-    const call: Call = { probe, stackPointer, returnAddress, task: this.#options.currentTask?.(cpu.index) }
+    const task = this.#options.currentTask?.(cpu.index)
+    const call: Call = { probe, stackPointer, returnAddress, task, captured: probe.capture(cpu) }
     const chain = this.#calls.get(stackPointer)
     if (chain === undefined) this.#calls.set(stackPointer, [call])
     else chain.push(call)
@@ -113,9 +117,9 @@ export class ReturnTrampoline {
     const goOn = last.returnAddress
     cpu.pc = goOn
     architecture.setReturnAddress(cpu, goOn)
-    for (const { probe } of ended) {
+    for (const { probe, captured } of ended) {
       if (!probe.enabled) continue
-      if (mayRun) probe.returned(cpu)
+      if (mayRun) probe.returned(cpu, captured)
       else probe.miss()
       if (cpu.pc !== goOn) break
     }

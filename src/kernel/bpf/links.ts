@@ -18,6 +18,8 @@ import { PerfEvent } from '../perf-event.ts'
 import type { ProgramObject } from '../program-object.ts'
 import type { BpfCall } from './call.ts'
 import { linkOf, mapFile, programOf } from './descriptors.ts'
+import { linkToFunctions } from './kprobe-multi-links.ts'
+import { linkToFunction } from './tracing-links.ts'
 
 type Attr = StructValue<typeof linkCreatePerfEventAttr>
 
@@ -48,7 +50,24 @@ export function linkCreate(call: BpfCall): number {
     case 'tcx':
       return -ENODEV
     default:
-      return MULTIPLE.includes(attr.attach_type) ? -EOPNOTSUPP : -EINVAL
+      return linkToTraced(call, attr, program)
+  }
+}
+
+/** Links whose place is a function, or many. */
+function linkToTraced(call: BpfCall, attr: Attr, program: ProgramObject): number {
+  const link = tracedLink(call, attr, program)
+  return typeof link === 'number' ? link : install(call.process, link)
+}
+
+function tracedLink(call: BpfCall, { attach_type }: Attr, program: ProgramObject): LinkObject | number {
+  if (program.loaded.type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return linkToFunction(call, program)
+  switch (attach_type) {
+    case BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_MULTI:
+    case BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_SESSION:
+      return linkToFunctions(call, program)
+    default:
+      return MULTIPLE.includes(attach_type) ? -EOPNOTSUPP : -EINVAL
   }
 }
 

@@ -8,31 +8,27 @@
  */
 import {
   BPF_LINK_INFO_SIZE,
-  BPF_PERF_EVENT_TYPE,
   bpfBtfInfo,
-  bpfLinkInfo,
-  bpfLinkInfoKprobe,
-  bpfLinkInfoNetns,
   bpfMapInfo,
   bpfProgInfo,
   E2BIG,
   EBADFD,
   EFAULT,
   EINVAL,
-  ENOSPC,
   objGetInfoAttr,
   PAGE_SIZE,
 } from '../../abi/index.ts'
 import { encode } from '../../isa/index.ts'
 import { BtfFile, type BtfObject } from '../btf-object.ts'
-import { LinkFile, type LinkObject, PerfLink } from '../link-object.ts'
+import type { KernelCore } from '../core.ts'
+import { LinkFile } from '../link-object.ts'
 import { MapFile, type MapObject } from '../map-object.ts'
-import { NetNamespaceLink } from '../net-namespace.ts'
-import { ProbeEvent } from '../perf-event.ts'
 import { ProgramFile, type ProgramObject } from '../program-object.ts'
 import type { UserAccess } from '../types.ts'
 import { isZero, writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
+import { writeName } from './info-name.ts'
+import { describeLink } from './link-info.ts'
 
 const FUNC_INFO_BYTES = 8
 const LINE_INFO_BYTES = 16
@@ -41,13 +37,13 @@ const FLAG_GPL_COMPATIBLE = 1
 /** Fills in the struct whose first bytes the caller gave: the whole of it, or -errno. */
 type Describe = (memory: UserAccess, given: Uint8Array) => Uint8Array | number
 
-export function objectInfo({ process, attr: bytes, pointer }: BpfCall): number {
+export function objectInfo({ core, process, attr: bytes, pointer }: BpfCall): number {
   const attr = objGetInfoAttr.read(bytes)
   const file = process.file(attr.bpf_fd | 0)
   if (file === undefined) return -EBADFD
   if (file instanceof ProgramFile) {
     return copyOut(process.memory, attr, pointer, bpfProgInfo.size, (memory, given) =>
-      describeProgram(memory, given, file.object),
+      describeProgram(core, memory, given, file.object),
     )
   }
   if (file instanceof MapFile) {
@@ -60,7 +56,7 @@ export function objectInfo({ process, attr: bytes, pointer }: BpfCall): number {
   }
   if (file instanceof LinkFile) {
     return copyOut(process.memory, attr, pointer, BPF_LINK_INFO_SIZE, (memory, given) =>
-      describeLink(memory, given, file.object),
+      describeLink(core, memory, given, file.object),
     )
   }
   return -EINVAL
@@ -90,11 +86,13 @@ function copyOut(
 }
 
 function describeProgram(
+  core: KernelCore,
   memory: UserAccess,
   given: Uint8Array,
   { id, loaded, maps, runTimeNs, runCount, recursionMisses }: ProgramObject,
 ): Uint8Array | number {
   const wanted = bpfProgInfo.read(given)
+  const { attach } = loaded
   const code = encode(loaded.instructions)
   const image = loaded.executable.image ?? new Uint8Array(0)
   const mapIds = new Uint8Array(Uint32Array.from(maps, (map) => map.id).buffer)
@@ -143,8 +141,8 @@ function describeProgram(
     run_cnt: runCount,
     recursion_misses: recursionMisses,
     verified_insns: loaded.verifiedInstructions,
-    attach_btf_obj_id: 0,
-    attach_btf_id: 0,
+    attach_btf_obj_id: attach === undefined || attach.isProgram === true ? 0 : (core.kernelBtf?.id ?? 0),
+    attach_btf_id: attach?.btfId ?? 0,
   })
 }
 
@@ -180,53 +178,4 @@ function describeBtf(memory: UserAccess, given: Uint8Array, object: BtfObject): 
     name_len: object.name.length,
     kernel_btf: isKernel ? 1 : 0,
   })
-}
-
-function describeLink(memory: UserAccess, given: Uint8Array, link: LinkObject): Uint8Array | number {
-  const common = { type: link.type, id: link.id, prog_id: link.program.id }
-  const whole = new Uint8Array(BPF_LINK_INFO_SIZE)
-  whole.set(bpfLinkInfo.encode(common))
-  if (link instanceof NetNamespaceLink) {
-    const { namespaceInode, attachType } = link
-    whole.set(bpfLinkInfoNetns.encode({ ...common, netns_ino: namespaceInode, attach_type: attachType }))
-  }
-  return link instanceof PerfLink ? describePerfLink(memory, given, link, whole) : whole
-}
-
-function describePerfLink(
-  memory: UserAccess,
-  given: Uint8Array,
-  link: PerfLink,
-  whole: Uint8Array,
-): Uint8Array | number {
-  const wanted = bpfLinkInfoKprobe.read(given)
-  if (!(link.event instanceof ProbeEvent)) return whole
-  if ((wanted.func_name !== 0n) !== (wanted.name_len !== 0)) return -EINVAL
-  const { place, missed } = link.event
-  const named = writeName(memory, wanted.func_name, wanted.name_len, place.functionName)
-  if (named !== 0) return named
-  const { BPF_PERF_EVENT_KPROBE, BPF_PERF_EVENT_KRETPROBE } = BPF_PERF_EVENT_TYPE
-  whole.set(
-    bpfLinkInfoKprobe.encode({
-      ...bpfLinkInfo.read(whole),
-      perf_event_type: place.isReturn ? BPF_PERF_EVENT_KRETPROBE : BPF_PERF_EVENT_KPROBE,
-      func_name: wanted.func_name,
-      name_len: place.functionName.length + 1,
-      offset: Number(BigInt.asUintN(32, place.offset)),
-      addr: place.address,
-      missed: BigInt(missed),
-      cookie: link.cookie,
-    }),
-  )
-  return whole
-}
-
-/** A name with its NUL; what is cut is -ENOSPC. */
-function writeName(memory: UserAccess, place: bigint, room: number, name: string): number {
-  if (room === 0) return 0
-  const bytes = new TextEncoder().encode(`${name}\0`)
-  const shown = bytes.slice(0, Math.min(bytes.length, room))
-  shown[shown.length - 1] = 0
-  if (!memory.write(place, shown)) return -EFAULT
-  return bytes.length > room ? -ENOSPC : 0
 }

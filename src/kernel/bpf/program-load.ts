@@ -56,6 +56,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
   const object = core.newProgram({
     type,
     expectedAttachType: attachTypeOf(attr),
+    attach: copied.attach,
     name,
     tag: programTag(program),
     isGplCompatible: isGplCompatible(license),

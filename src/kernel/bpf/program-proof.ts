@@ -1,11 +1,13 @@
 /** Asks the verifier, then for what of Linux this kernel does not have. */
-import { BPF_F_SLEEPABLE, EINVAL } from '../../abi/index.ts'
+import { BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from '../../abi/index.ts'
+import type { BtfId } from '../../btf/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
+import { tracedFunction } from '../traced-function.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
 import type { ProgramReferences } from './program-references.ts'
@@ -25,6 +27,14 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const { attr, copied, references } = load
   const verdict = core.verifier.verify(inputOf(core, load))
   if (!verdict.accepted) return verdict
+  const { attach } = copied
+  if (attach !== undefined && attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) {
+    const types = core.kernelBtf?.types
+    const name = types?.nameOf(attach.btfId as BtfId) ?? ''
+    if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
+      return reject(ENOENT, undefined, `The address of function ${name} cannot be found`)
+    }
+  }
   if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
   const missing = copied.program.findIndex(
     ({ opcode, src, imm }, slot) =>
