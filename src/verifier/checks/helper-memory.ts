@@ -8,15 +8,10 @@ import type { MapSpec } from '../program.ts'
 import { isNull, mayBeNull, type Proof } from '../proof.ts'
 import { EACCES } from '../refusal.ts'
 import { markPrecise } from '../state/precision.ts'
-import {
-  checkBuffer,
-  checkMapAccessType,
-  checkMapValue,
-  checkMemory,
-  checkPacket,
-  checkRegion,
-} from './memory.ts'
+import { checkMapAccessType, checkMapValue } from './map-value.ts'
+import { checkMemory } from './memory.ts'
 import { notNull } from './null.ts'
+import { checkBuffer, checkPacket, checkRegion } from './region.ts'
 import { checkStackRange } from './stack.ts'
 import { checkStructAccess } from './struct-access.ts'
 

@@ -19,7 +19,8 @@ import { markPrecise } from '../state/precision.ts'
 import { acquireReference, forgetPacketPointers, release, releaseReference } from '../state/references.ts'
 import { EMPTY_REGISTER } from '../state/state.ts'
 import { settle } from './alu.ts'
-import { type CallFacts, checkArgument, newFacts } from './arguments.ts'
+import { type CallFacts, newFacts } from './argument-kinds.ts'
+import { checkArgument } from './arguments.ts'
 import {
   findVmaCallback,
   loopCallback,

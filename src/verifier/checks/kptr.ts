@@ -9,7 +9,7 @@ import { pointer, type Register } from '../domain/register.ts'
 import type { Proof } from '../proof.ts'
 import { GRAPH_NODES, type Pointee, type RecordField } from '../records/records.ts'
 import { EINVAL } from '../refusal.ts'
-import { checkUnmodified } from './memory.ts'
+import { checkUnmodified } from './region.ts'
 import { loadedPointer, typesMatch } from './struct-access.ts'
 
 const RCU_PROTECTED: ReadonlySet<string> = new Set([

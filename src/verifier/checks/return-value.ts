@@ -12,7 +12,7 @@ import { EINVAL, ENOTSUPP } from '../refusal.ts'
 import { markPrecise } from '../state/precision.ts'
 import type { ReturnRange } from '../state/state.ts'
 import { outOfRangeText } from './calls.ts'
-import { checkUnmodified } from './memory.ts'
+import { checkUnmodified } from './region.ts'
 
 const ALWAYS_1: readonly number[] = [
   A.BPF_CGROUP_UDP4_RECVMSG,
