@@ -58,8 +58,7 @@ describe('maps and variables', () => {
       maps: 0,
       programs: 0,
       links: 0,
-      // The guest kernel's own.
-      btfs: 1,
+      btfs: 0,
       descriptors: 0,
     })
     guest[Symbol.dispose]()

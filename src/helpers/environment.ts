@@ -52,6 +52,8 @@ export interface HelperEnvironment {
   tracePrint(text: string): void
   /** Runs the subprogram at `address`; undefined: it faulted, and the whole run is to be aborted. */
   callback(address: bigint, r1: bigint, r2: bigint, r3: bigint, r4: bigint): bigint | undefined
+  /** What the engine runs that called: where subprograms lie that are to be called after it has ended. */
+  caller?: object | undefined
   /** Address that the program's probe sits on, for bpf_get_func_ip; 0 where there is none. */
   probedAddress(): bigint
   /** The kernel symbol that covers `address`, for %ps and %pS; without it they print the address. */
@@ -81,8 +83,14 @@ export interface TailCall {
   readonly program: object
 }
 
+/** bpf_throw: all frames end, and what the program's exception callback makes of the cookie is what it returns. */
+export interface Thrown {
+  readonly kind: 'throw'
+  readonly cookie: bigint
+}
+
 /** r0 (any integer, wrapped to 64 bits by the caller), or a reason not to go on after the call. */
-export type HelperResult = bigint | HelperFault | TailCall
+export type HelperResult = bigint | HelperFault | TailCall | Thrown
 
 export type HelperBody = (
   env: HelperEnvironment,

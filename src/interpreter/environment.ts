@@ -1,4 +1,4 @@
-import type { HelperFault } from '../helpers/index.ts'
+import type { HelperFault, Thrown } from '../helpers/index.ts'
 import type { PreparedProgram } from './prepared.ts'
 
 /** A helper that ends the program by continuing with another one, as `bpf_tail_call` does. */
@@ -37,7 +37,7 @@ export type HelperFunction = (
   r4: bigint,
   r5: bigint,
   context: HelperContext,
-) => bigint | HelperFault | TailCall
+) => bigint | HelperFault | TailCall | Thrown
 
 /** What programs find around them; the kernel supplies it. */
 export interface Environment {

@@ -22,6 +22,8 @@ export type Fault = { readonly pc: number } & (
   | { readonly kind: 'no-packet' }
   /** Execution ran past the last instruction. */
   | { readonly kind: 'out-of-program' }
+  /** The program threw an exception: `Interpreter` turns it into what the program returns. */
+  | { readonly kind: 'exception'; readonly cookie: bigint }
   /** The arena has no room for another stack. */
   | { readonly kind: 'no-memory' }
 )
@@ -53,6 +55,8 @@ function reason(fault: Fault): string {
       return 'legacy packet access where there is no packet'
     case 'out-of-program':
       return 'execution ran past the last instruction'
+    case 'exception':
+      return `exception ${fault.cookie}`
     case 'no-memory':
       return 'the arena has no room for a stack'
   }

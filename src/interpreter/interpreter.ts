@@ -2,7 +2,7 @@ import type { Arena } from '../memory/index.ts'
 import type { Environment } from './environment.ts'
 import type { Fault } from './fault.ts'
 import { execute } from './loop.ts'
-import type { PreparedProgram } from './prepared.ts'
+import { functionAt, type PreparedProgram } from './prepared.ts'
 import { Run } from './run.ts'
 
 export interface RunOptions {
@@ -37,20 +37,51 @@ export class Interpreter {
 
   /** Runs `program` from its first instruction with `context` in r1 until it exits or cannot go on. */
   run(program: PreparedProgram, context: bigint, options: RunOptions = {}): RunResult {
+    return this.#execute(program, 0, [context, options.r2 ?? 0n], options.budget ?? NO_LIMIT)
+  }
+
+  /** Runs the subprogram at `address` on its own, with up to five arguments; its r0 is the result. */
+  call(
+    program: PreparedProgram,
+    address: bigint,
+    args: readonly bigint[],
+    options: RunOptions = {},
+  ): RunResult {
+    const entry = functionAt(program, address)
+    if (entry === undefined)
+      return { ok: false, fault: { kind: 'not-a-function', pc: 0, address }, instructions: 0 }
+    return this.#execute(program, entry, args, options.budget ?? NO_LIMIT)
+  }
+
+  #execute(program: PreparedProgram, entry: number, args: readonly bigint[], budget: number): RunResult {
     const run = this.#idle.pop() ?? Run.create(this.#arena, this.#environment)
     if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 }, instructions: 0 }
-    const budget = options.budget ?? NO_LIMIT
-    run.start(program, context, options.r2 ?? 0n, budget)
+    run.start(program, args, budget)
+    let running = program
     try {
-      execute(run, 0)
+      execute(run, entry)
       const instructions = budget - run.remaining
       const { fault } = run
-      return fault === undefined
-        ? { ok: true, value: run.file.r[0]!, instructions }
-        : { ok: false, fault, instructions }
+      if (fault === undefined) return { ok: true, value: run.file.r[0]!, instructions }
+      if (fault.kind !== 'exception') return { ok: false, fault, instructions }
+      running = run.program
     } finally {
       run.end()
       this.#idle.push(run)
     }
+    return this.#afterException(running, run.fault as Fault & { kind: 'exception' }, run.remaining, budget)
+  }
+
+  /** The frames are gone: what the exception callback returns is the result, or the cookie itself. */
+  #afterException(
+    program: PreparedProgram,
+    { cookie }: { readonly cookie: bigint },
+    remaining: number,
+    budget: number,
+  ): RunResult {
+    const { exceptionCallback: entry } = program
+    if (entry === undefined) return { ok: true, value: cookie, instructions: budget - remaining }
+    const result = this.#execute(program, entry, [cookie], remaining)
+    return { ...result, instructions: result.instructions + budget - remaining }
   }
 }

@@ -345,7 +345,10 @@ export function execute(run: Run, pc: number): boolean {
           view = arena.view
           if (typeof result === 'bigint') r[0] = result
           else if ('kind' in result) {
-            run.fault = { kind: 'helper', pc: i, id, cause: result }
+            run.fault =
+              result.kind === 'throw'
+                ? { kind: 'exception', pc: i, cookie: result.cookie }
+                : { kind: 'helper', pc: i, id, cause: result }
             return false
           } else if (run.tailCall(result)) {
             pc = 0

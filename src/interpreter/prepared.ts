@@ -40,6 +40,15 @@ export interface PreparedProgram {
   readonly idleFiles: RegisterFile[]
   /** Slots where a subprogram begins, the first one included. */
   readonly entries: ReadonlySet<number>
+  /** Slot of the subprogram that exceptions go to. */
+  readonly exceptionCallback: number | undefined
+}
+
+export interface PrepareFacts {
+  /** Slots whose loads go where `Environment.readForeign` says. */
+  readonly foreignLoads?: ReadonlySet<number> | undefined
+  /** Slot of the subprogram that exceptions go to; nothing calls it. */
+  readonly exceptionCallback?: number | undefined
 }
 
 /** The same bytes as unsigned and signed 64-bit values, and as 32-bit halves: word 2n is the low half of rn. */
@@ -50,11 +59,11 @@ export interface RegisterFile {
   readonly u: Uint32Array
 }
 
-/**
- * Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number.
- * `foreignLoads` are slots whose loads go where `Environment.readForeign` says.
- */
-export function prepare(program: Program, foreignLoads?: ReadonlySet<number>): PreparedProgram {
+/** Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number. */
+export function prepare(
+  program: Program,
+  { foreignLoads, exceptionCallback }: PrepareFacts = {},
+): PreparedProgram {
   const { length } = program
   const prepared = {
     length,
@@ -68,6 +77,7 @@ export function prepare(program: Program, foreignLoads?: ReadonlySet<number>): P
   }
   const constants: bigint[] = []
   const entries = new Set([0])
+  if (exceptionCallback !== undefined) entries.add(exceptionCallback)
   const constant = (value: bigint) => REGISTER_COUNT + constants.push(BigInt.asUintN(64, value)) - 1
   for (let pc = 0; pc < length; pc++) {
     const insn = program[pc]!
@@ -96,7 +106,7 @@ export function prepare(program: Program, foreignLoads?: ReadonlySet<number>): P
     } else if (takesConstant(row)) prepared.src[pc] = constant(BigInt(insn.imm))
     else prepared.src[pc] = insn.src
   }
-  return { ...prepared, constants: BigUint64Array.from(constants), idleFiles: [], entries }
+  return { ...prepared, constants: BigUint64Array.from(constants), idleFiles: [], entries, exceptionCallback }
 }
 
 /** Is the second operand the immediate? */

@@ -77,16 +77,15 @@ export class Run implements HelperContext {
     return this.#file!
   }
 
-  start(program: PreparedProgram, r1: bigint, r2: bigint, budget: number): void {
+  /** `args`: r1 and as many of those behind it as there are. */
+  start(program: PreparedProgram, args: readonly bigint[], budget: number): void {
     this.depth = 0
     this.budget = budget
     this.remaining = budget
     this.fault = undefined
     this.#tailCalls = 0
     this.#begin(program)
-    const { r } = this.file
-    r[1] = r1
-    r[2] = r2
+    for (const [n, value] of args.entries()) this.file.r[n + 1] = value
   }
 
   /** Gives back what the run holds, however it ended. */

@@ -10,6 +10,8 @@ export interface CompiledProgram {
   readonly marks?: ReadonlyMap<string, readonly MarkPlace[]>
   /** Subprograms by the number that the export `callback` takes. */
   readonly callbackEntries: readonly number[]
+  /** Slot of the subprogram that exceptions go to. */
+  readonly exceptionCallback: number | undefined
   readonly exports: {
     /** Runs from the first slot with r1 and r2 from the run's block; the low half of r0, which is stored there whole. */
     readonly run: (frame: number) => number

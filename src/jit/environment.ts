@@ -1,5 +1,5 @@
 /** What compiled programs find around them; the kernel supplies it. */
-import type { HelperFault } from '../helpers/index.ts'
+import type { HelperFault, Thrown } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 
@@ -10,6 +10,8 @@ export interface JitTailCall {
 
 /** What a helper may ask of the run that called it. */
 export interface JitHelperContext {
+  /** What runs. */
+  readonly program: CompiledProgram
   /** Slot of the call. */
   readonly pc: number
   /** Calls the subprogram at `address` and returns its r0; undefined where it could not run to its end. */
@@ -31,7 +33,7 @@ export type JitHelper = (
   r4: bigint,
   r5: bigint,
   context: JitHelperContext,
-) => bigint | HelperFault | JitTailCall
+) => bigint | HelperFault | JitTailCall | Thrown
 
 /**
  * A helper without arguments that gives r0 as two words of 32 bits, so that no BigInt is made: the low one is

@@ -4,6 +4,7 @@
  * Compiled code calls the import `fault(kind, pc, a, b, c)`, which throws; the kinds are numbered here for both sides.
  */
 import type { HelperFault } from '../helpers/index.ts'
+import type { CompiledProgram } from './compiled.ts'
 
 export type JitFault = { readonly pc: number } & (
   | {
@@ -34,6 +35,18 @@ export const faultCode = {
   callDepth: 3,
   outOfProgram: 4,
 } as const
+
+/** An exception of the program: unwinds compiled code; never leaves this folder. */
+export class ExceptionSignal extends Error {
+  readonly program: CompiledProgram
+  readonly cookie: bigint
+
+  constructor(program: CompiledProgram, cookie: bigint) {
+    super('exception')
+    this.program = program
+    this.cookie = cookie
+  }
+}
 
 /** Unwinds compiled code; never leaves this folder. */
 export class FaultSignal extends Error {

@@ -13,7 +13,7 @@ import { ARENA_BASE, type Arena } from '../memory/index.ts'
 import type { MarkPlace } from '../wasm/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from './environment.ts'
-import { FaultSignal, faultCode, type JitFault } from './fault.ts'
+import { ExceptionSignal, FaultSignal, faultCode, type JitFault } from './fault.ts'
 import { argumentCountOf } from './helper-arguments.ts'
 import {
   FRAME_STEP,
@@ -27,13 +27,15 @@ import {
 } from './layout.ts'
 import { mapImports } from './map-calls.ts'
 import { ModuleContext } from './module-context.ts'
-import { decodeProgram, FUNCTION_BASE } from './program.ts'
+import { decodeProgram, FUNCTION_BASE, functionAddress } from './program.ts'
 
 export interface JitOptions {
   /** See `CompileOptions.isProved`. Default false. */
   readonly isProved?: boolean
   /** Slots of loads whose pointers may be of the operating system's kernel. */
   readonly foreignLoads?: ReadonlySet<number>
+  /** Slot of the subprogram that exceptions go to; nothing in the text calls it. */
+  readonly exceptionCallback?: number | undefined
   /** For names in stack traces and profiles. */
   readonly name?: string
   /** Whether to note which instruction each piece of code is for, as `marks` of the compiled program. */
@@ -64,7 +66,6 @@ export class Jit {
   /** Imports, by number: they find the run through its block, so all programs share them. */
   readonly #helpers = new Map<number, unknown>()
   readonly #words = new Map<number, unknown>()
-  readonly #kfuncs = new Map<string, unknown>()
   readonly #run: Record<string, unknown>
   readonly #now: Now = { program: undefined, budget: NO_LIMIT }
 
@@ -90,7 +91,10 @@ export class Jit {
   /** `program` has map addresses and values in the place of descriptors. */
   compile(program: Program, options: JitOptions = {}): CompiledProgram {
     const environment = this.#environment
-    const context = new ModuleContext(decodeProgram(program), {
+    const { exceptionCallback } = options
+    const extraEntries = exceptionCallback === undefined ? [] : [exceptionCallback]
+    const context = new ModuleContext(decodeProgram(program, extraEntries), {
+      extraEntries,
       isProved: options.isProved ?? false,
       isTraced: options.isTraced ?? false,
       ...(options.foreignLoads === undefined ? {} : { foreignLoads: options.foreignLoads }),
@@ -108,7 +112,8 @@ export class Jit {
       run: this.#run,
       helper: this.#importsBy(this.#helpers, (id) => this.#helperImport(Number(id))),
       word: this.#importsBy(this.#words, (id) => this.#wordImport(Number(id))),
-      kfunc: this.#importsBy(this.#kfuncs, (key) => this.#kfuncImport(String(key))),
+      // Not shared: a kernel numbers its functions anew for some calls.
+      kfunc: this.#importsBy(new Map<string, unknown>(), (key) => this.#kfuncImport(String(key))),
       map: this.#importsBy(new Map<string, unknown>(), (key) => this.#mapImport(String(key))),
     })
     for (const [name, value] of Object.entries(instance.exports)) {
@@ -124,6 +129,7 @@ export class Jit {
       ...(marks === undefined ? {} : { marks }),
       bytes,
       callbackEntries,
+      exceptionCallback,
       exports,
     }
   }
@@ -136,6 +142,23 @@ export class Jit {
       if (run.once() < 0) return { ok: false, fault: run.fault as JitFault }
       const { value } = run
       return value === 0n ? GAVE_ZERO : { ok: true, value }
+    } finally {
+      run[Symbol.dispose]()
+    }
+  }
+
+  /** Calls the subprogram at `address` with up to five arguments, as a run of its own; its r0 is the result. */
+  call(
+    program: CompiledProgram,
+    address: bigint,
+    args: readonly bigint[],
+    options: JitRunOptions = {},
+  ): JitResult {
+    const run = this.open(program, 0n, options)
+    if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
+    try {
+      const low = run.call(address, args)
+      return low < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -231,6 +254,7 @@ export class Jit {
     const frame = words[at + runBlock.frame / 4] as number
     const program = this.#now.program as CompiledProgram
     const context: JitHelperContext = {
+      program,
       pc,
       callback: (address, r1, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n) =>
         this.#callback(program, run, frame, pc, address, [r1, r2, r3, r4, r5]),
@@ -240,7 +264,10 @@ export class Jit {
       setWords(this.#arena.words, (run + runBlock.result) >>> 2, result)
       return 0
     }
-    if ('kind' in result) throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
+    if ('kind' in result) {
+      if (result.kind === 'throw') throw new ExceptionSignal(program, result.cookie)
+      throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
+    }
     return this.#tailCall(result, run, frame)
   }
 
@@ -404,12 +431,65 @@ export class JitRun implements Disposable {
       const frame = this.#block + FIRST_FRAME
       return (count === 1 ? run(frame) : repeat(frame, count, this.#budget)) >>> 0
     } catch (error) {
-      this.#owner.failed()
-      this.fault = faultFrom(error)
-      return -1
+      return this.#afterSignal(error)
     } finally {
       now.program = program
       now.budget = budget
+    }
+  }
+
+  /**
+   * Calls the subprogram at `address` with up to five arguments, as a run of its own: the low 32 bits of r0, unsigned,
+   * or -1 where it could not go on.
+   */
+  call(address: bigint, args: readonly bigint[]): number {
+    const { words } = this.#arena
+    const at = this.#block >>> 2
+    words[at + runBlock.cpu / 4] = this.#cpu
+    words[at + runBlock.tailCalls / 4] = 0
+    words[at + runBlock.fuel / 4] = this.#budget
+    const now = this.#now
+    const { program, budget } = now
+    now.program = this.#program
+    now.budget = this.#budget
+    try {
+      return this.#enter(this.#program as CompiledProgram, address, args)
+    } catch (error) {
+      return this.#afterSignal(error)
+    } finally {
+      now.program = program
+      now.budget = budget
+    }
+  }
+
+  #enter(program: CompiledProgram, address: bigint, args: readonly bigint[]): number {
+    const index = program.callbackEntries.indexOf(Number(address - FUNCTION_BASE) / 8)
+    const { callback } = program.exports
+    if (callback === undefined || index < 0) throw new FaultSignal({ kind: 'not-a-function', pc: 0, address })
+    const { words } = this.#arena
+    const at = this.#block >>> 2
+    for (const [n, value] of args.entries()) setWords(words, at + 2 * n, value)
+    callback(index, this.#block + FIRST_FRAME)
+    return this.#arena.words[(this.#block + runBlock.result) >>> 2] as number
+  }
+
+  /** The frames are gone. After an exception its callback decides what the run gives; else there is a fault. */
+  #afterSignal(error: unknown): number {
+    this.#owner.failed()
+    if (!(error instanceof ExceptionSignal)) {
+      this.fault = faultFrom(error)
+      return -1
+    }
+    const { program, cookie } = error
+    if (program.exceptionCallback === undefined) {
+      setWords(this.#arena.words, (this.#block + runBlock.result) >>> 2, cookie)
+      return Number(BigInt.asUintN(32, cookie))
+    }
+    this.#now.program = program
+    try {
+      return this.#enter(program, functionAddress(program.exceptionCallback), [cookie])
+    } catch (inner) {
+      return this.#afterSignal(inner)
     }
   }
 

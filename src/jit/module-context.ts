@@ -62,6 +62,8 @@ export interface CompileOptions {
   readonly hasWordHelper: (id: number) => boolean
   /** Whether helper numbers are Linux's, so that the code of some may be part of the program. */
   readonly inlinesHelpers: boolean
+  /** Subprograms that JavaScript calls though the program does not take their addresses. */
+  readonly extraEntries: readonly number[]
 }
 
 const FRAME_FILL = 0x08 | SHADOW_WRITABLE
@@ -315,9 +317,8 @@ export class ModuleContext {
   /** `callback(entry, frame)`: one of the subprograms whose address the program takes. */
   #exportCallback(): void {
     const taken = this.program.slots.filter(({ row }) => row?.name === 'lddw_function')
-    const entries = [...new Set(taken.map(({ target }) => target))].filter((entry) =>
-      this.subprograms.has(entry),
-    )
+    const all = [...taken.map(({ target }) => target), ...this.options.extraEntries]
+    const entries = [...new Set(all)].filter((entry) => this.subprograms.has(entry))
     if (entries.length === 0) return
     const callback = this.builder.function('callback', ['i32', 'i32'], 'void')
     const [index, frame] = callback.parameters

@@ -47,11 +47,14 @@ export interface DecodedProgram {
   readonly targets: ReadonlySet<number>
 }
 
-/** Decodes a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number. */
-export function decodeProgram(program: Program): DecodedProgram {
+/**
+ * Decodes a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number.
+ * `extraEntries` are subprograms that nothing in the text calls.
+ */
+export function decodeProgram(program: Program, extraEntries: readonly number[] = []): DecodedProgram {
   const { length } = program
   const slots: Slot[] = []
-  const entries = new Set([0])
+  const entries = new Set([0, ...extraEntries])
   const targets = new Set<number>()
   for (let pc = 0; pc < length; pc++) {
     const slot = decodeSlot(program, pc, program[pc] as Instruction)

@@ -11,6 +11,8 @@ import type { Engine } from './engine.ts'
 import { IdTable } from './ids.ts'
 import { InterpreterEngine } from './interpreter-engine.ts'
 import { JitEngine } from './jit-engine.ts'
+import { kernelTypes } from './kernel-types.ts'
+import { KfuncCalls } from './kfunc-calls.ts'
 import type { LinkObject } from './link-object.ts'
 import { type MapFile, MapObject } from './map-object.ts'
 import { NetNamespace } from './net-namespace.ts'
@@ -45,6 +47,7 @@ export class KernelCore implements MapHost, Disposable {
   readonly processes = new Set<KernelProcess>()
   readonly files = new BpfFileSystem()
   readonly netNamespace = new NetNamespace()
+  readonly kfuncs = new KfuncCalls()
   /** Whose descriptors a map update is naming; set for the time of that call. */
   updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
   readonly #mapsByAddress = new Map<bigint, BpfMap>()
@@ -62,8 +65,8 @@ export class KernelCore implements MapHost, Disposable {
     const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
     this.engine =
       options.engine === 'interpreter'
-        ? new InterpreterEngine(this.arena, budget)
-        : new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address))
+        ? new InterpreterEngine(this.arena, budget, this.kfuncs)
+        : new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address), this.kfuncs)
     this.verifier = options.verifier ?? new ProvingVerifier()
     this.profilingClockNs = options.profilingClockNs ?? (() => port.clockNs('monotonic'))
     this.runner = new ProgramRunner({
@@ -82,11 +85,10 @@ export class KernelCore implements MapHost, Disposable {
       currentTask: (cpu) => port.currentTask(cpu)?.pid,
       ...(taskExists === undefined ? {} : { taskExists: (pid: number) => taskExists.call(port, pid) }),
     })
-    const types = port.typeInformation()
-    if (types !== undefined) this.#kernelBtf = this.#newBtf(types, 'vmlinux')
+    this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
   }
 
-  /** The operating system's own types. */
+  /** The operating system's own types, and those of the functions that programs may call. */
   get kernelBtf(): BtfObject | undefined {
     return this.#kernelBtf
   }
@@ -120,7 +122,13 @@ export class KernelCore implements MapHost, Disposable {
   }
 
   newProgram(loaded: LoadedProgram): ProgramObject {
-    return this.programs.add((id) => new ProgramObject(id, loaded, (ended) => this.programs.delete(ended.id)))
+    return this.programs.add(
+      (id) =>
+        new ProgramObject(id, loaded, (ended) => {
+          this.programs.delete(ended.id)
+          this.grace.defer(() => this.kfuncs.release(loaded.kfuncNumbers))
+        }),
+    )
   }
 
   newBtf(bytes: Uint8Array): BtfObject {

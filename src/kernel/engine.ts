@@ -1,8 +1,10 @@
 /**
  * How programs are run: an engine makes something executable of a program whose references are resolved.
  */
-import type { HelperEnvironment } from '../helpers/index.ts'
+import type { HelperEnvironment, KfuncBody, KfuncCall } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
+
+const BPF_TIMER_SET_CALLBACK = 170
 
 export type RunOutcome =
   | { readonly ok: true; readonly value: bigint }
@@ -14,11 +16,15 @@ export interface Executable {
   readonly image?: Uint8Array
   /** Runs from the first instruction with `environment.context` in r1. */
   run(environment: RunEnvironment): RunOutcome
+  /** Calls the subprogram at `address`, which the program has given to a helper for later, with up to five arguments. */
+  call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome
 }
 
 /** A helper's environment whose `callback` the engine sets while a helper is being called. */
 export interface RunEnvironment extends HelperEnvironment {
   callback: HelperEnvironment['callback']
+  /** The executable whose code makes the call, set for kernel functions and for helpers that keep a callback. */
+  caller?: object | undefined
   /** The packet that legacy packet loads read; undefined where there is none. */
   readonly packet: Uint8Array | undefined
 }
@@ -28,9 +34,25 @@ export interface PrepareOptions {
   readonly isProved?: boolean
   /** Slots of loads whose address may be one of the operating system's kernel; see `ProgramFacts`. */
   readonly foreignLoads?: ReadonlySet<number>
+  /** Slot of the subprogram that exceptions go to. */
+  readonly exceptionCallback?: number | undefined
   /** For names in stack traces and profiles. */
   readonly name?: string
 }
+
+/** A kernel function with what the proof says of one call of it. */
+export interface BoundKfunc {
+  readonly body: KfuncBody
+  readonly call: KfuncCall
+}
+
+/** The kernel functions that translated programs call, by the number in the call. */
+export interface KfuncSource {
+  at(number: number): BoundKfunc | undefined
+}
+
+/** Helpers that keep a callback for later: they need to know whose it is. */
+export const KEEPS_CALLBACK: ReadonlySet<number> = new Set([BPF_TIMER_SET_CALLBACK])
 
 export interface Engine {
   readonly name: string

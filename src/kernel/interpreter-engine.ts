@@ -1,5 +1,11 @@
 /** The checked interpreter as an engine: every access is held against the arena while the program runs. */
-import { type HelperFault, type HelperResult, helperBodies, readKernel } from '../helpers/index.ts'
+import {
+  type HelperFault,
+  type HelperResult,
+  helperBodies,
+  readKernel,
+  type Thrown,
+} from '../helpers/index.ts'
 import {
   describeFault,
   type Environment,
@@ -8,11 +14,20 @@ import {
   Interpreter,
   type PreparedProgram,
   prepare,
+  type RunResult,
   type TailCall,
 } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
 import type { Arena } from '../memory/index.ts'
-import type { Engine, Executable, PrepareOptions, RunEnvironment, RunOutcome } from './engine.ts'
+import {
+  type Engine,
+  type Executable,
+  KEEPS_CALLBACK,
+  type KfuncSource,
+  type PrepareOptions,
+  type RunEnvironment,
+  type RunOutcome,
+} from './engine.ts'
 
 /** Ends a run from inside a helper, whose arguments a verifier would have refused. */
 class HelperAbort extends Error {
@@ -36,6 +51,10 @@ class Interpreted implements Executable {
   run(environment: RunEnvironment): RunOutcome {
     return this.#engine.run(this.prepared, environment)
   }
+
+  call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    return this.#engine.call(this.prepared, address, args, environment)
+  }
 }
 
 export class InterpreterEngine implements Engine {
@@ -43,35 +62,57 @@ export class InterpreterEngine implements Engine {
   readonly #interpreter: Interpreter
   readonly #budget: number
   readonly #functions = new Map<number, HelperFunction>()
+  readonly #kfuncs = new WeakMap<object, HelperFunction>()
+  readonly #executables = new WeakMap<PreparedProgram, Executable>()
   /** The run that is executing now; runs nest, each puts back what it found. */
   #environment: RunEnvironment | undefined
 
-  constructor(arena: Arena, budget: number) {
+  constructor(arena: Arena, budget: number, kfuncs: KfuncSource) {
     this.#budget = budget
     for (const [id, body] of helperBodies) {
       this.#functions.set(id, (r1, r2, r3, r4, r5, context) => {
         const environment = this.#environment as RunEnvironment
         environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+        if (KEEPS_CALLBACK.has(id)) environment.caller = this.#executables.get(context.program)
         return this.#continueWith(body(environment, r1, r2, r3, r4, r5), context)
       })
     }
     const environment: Environment = {
       helper: (id) => this.#functions.get(id),
+      kfunc: (number) => this.#kfunc(kfuncs, number),
       packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
       readForeign: (address, into) => readKernel(this.#environment as RunEnvironment, address, into),
     }
     this.#interpreter = new Interpreter(arena, environment)
   }
 
-  prepare(program: Program, { foreignLoads }: PrepareOptions = {}): Executable {
-    return new Interpreted(this, prepare(program, foreignLoads))
+  prepare(program: Program, { foreignLoads, exceptionCallback }: PrepareOptions = {}): Executable {
+    const prepared = prepare(program, { foreignLoads, exceptionCallback })
+    const executable = new Interpreted(this, prepared)
+    this.#executables.set(prepared, executable)
+    return executable
   }
 
   run(program: PreparedProgram, environment: RunEnvironment): RunOutcome {
+    const options = { budget: this.#budget }
+    return this.#inside(environment, () => this.#interpreter.run(program, environment.context, options))
+  }
+
+  call(
+    program: PreparedProgram,
+    address: bigint,
+    args: readonly bigint[],
+    environment: RunEnvironment,
+  ): RunOutcome {
+    const options = { budget: this.#budget }
+    return this.#inside(environment, () => this.#interpreter.call(program, address, args, options))
+  }
+
+  #inside(environment: RunEnvironment, run: () => RunResult): RunOutcome {
     const outer = this.#environment
     this.#environment = environment
     try {
-      const result = this.#interpreter.run(program, environment.context, { budget: this.#budget })
+      const result = run()
       if (result.ok) return result
       return { ok: false, pc: result.fault.pc, message: describeFault(result.fault) }
     } catch (error) {
@@ -91,8 +132,23 @@ export class InterpreterEngine implements Engine {
     return value
   }
 
-  #continueWith(result: HelperResult, context: HelperContext): bigint | TailCall {
-    if (typeof result === 'bigint') return result
+  #kfunc(kfuncs: KfuncSource, number: number): HelperFunction | undefined {
+    const bound = kfuncs.at(number)
+    if (bound === undefined) return undefined
+    const known = this.#kfuncs.get(bound)
+    if (known !== undefined) return known
+    const made: HelperFunction = (r1, r2, r3, r4, r5, context) => {
+      const environment = this.#environment as RunEnvironment
+      environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+      environment.caller = this.#executables.get(context.program)
+      return this.#continueWith(bound.body(environment, bound.call, r1, r2, r3, r4, r5), context)
+    }
+    this.#kfuncs.set(bound, made)
+    return made
+  }
+
+  #continueWith(result: HelperResult, context: HelperContext): bigint | TailCall | Thrown {
+    if (typeof result === 'bigint' || result.kind === 'throw') return result
     if (result.kind === 'fault') throw new HelperAbort(context.pc, result)
     const { executable } = result.program as { readonly executable: Interpreted }
     return { tailCall: executable.prepared }

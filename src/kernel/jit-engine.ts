@@ -2,10 +2,18 @@
 import { helperBodies, readKernel } from '../helpers/index.ts'
 import { describeFault } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
-import { type CompiledProgram, Jit, type JitHelper, type WordHelper } from '../jit/index.ts'
+import { type CompiledProgram, Jit, type JitHelper, type JitResult, type WordHelper } from '../jit/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena } from '../memory/index.ts'
-import type { Engine, Executable, PrepareOptions, RunEnvironment, RunOutcome } from './engine.ts'
+import {
+  type Engine,
+  type Executable,
+  KEEPS_CALLBACK,
+  type KfuncSource,
+  type PrepareOptions,
+  type RunEnvironment,
+  type RunOutcome,
+} from './engine.ts'
 
 class Compiled implements Executable {
   readonly program: CompiledProgram
@@ -23,6 +31,10 @@ class Compiled implements Executable {
   run(environment: RunEnvironment): RunOutcome {
     return this.#engine.run(this.program, environment)
   }
+
+  call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    return this.#engine.call(this.program, address, args, environment)
+  }
 }
 
 const NO_TASK = { tgid: 0, pid: 0, uid: 0, gid: 0 }
@@ -31,24 +43,33 @@ export class JitEngine implements Engine {
   readonly name = 'jit'
   readonly #jit: Jit
   readonly #budget: number
+  readonly #kfuncs = new WeakMap<object, JitHelper>()
+  readonly #executables = new WeakMap<CompiledProgram, Executable>()
   /** The run that is executing now; runs nest, each puts back what it found. */
   #environment: RunEnvironment | undefined
 
-  constructor(arena: Arena, budget: number, mapAt: (address: bigint) => BpfMap | undefined) {
+  constructor(
+    arena: Arena,
+    budget: number,
+    mapAt: (address: bigint) => BpfMap | undefined,
+    kfuncs: KfuncSource,
+  ) {
     this.#budget = budget
     const helpers = new Map<number, JitHelper>()
     for (const [id, body] of helperBodies) {
       helpers.set(id, (r1, r2, r3, r4, r5, context) => {
         const environment = this.#current
         environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+        if (KEEPS_CALLBACK.has(id)) environment.caller = this.#executables.get(context.program)
         const result = body(environment, r1, r2, r3, r4, r5)
-        if (typeof result === 'bigint' || result.kind === 'fault') return result
+        if (typeof result === 'bigint' || result.kind !== 'tailCall') return result
         const { executable } = result.program as { readonly executable: Compiled }
         return { tailCall: executable.program }
       })
     }
     this.#jit = new Jit(arena, {
       helper: (id) => helpers.get(id),
+      kfunc: (number) => this.#kfunc(kfuncs, number),
       packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
       readForeign: (address, into) => readKernel(this.#current, address, into),
       mapAt,
@@ -58,15 +79,33 @@ export class JitEngine implements Engine {
   }
 
   prepare(program: Program, options: PrepareOptions = {}): Executable {
-    return new Compiled(this, this.#jit.compile(program, options))
+    const compiled = this.#jit.compile(program, options)
+    const executable = new Compiled(this, compiled)
+    this.#executables.set(compiled, executable)
+    return executable
   }
 
   run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {
+    const { cpu, context } = environment
+    const options = { budget: this.#budget, cpu }
+    return this.#inside(environment, () => this.#jit.run(program, context, options))
+  }
+
+  call(
+    program: CompiledProgram,
+    address: bigint,
+    args: readonly bigint[],
+    environment: RunEnvironment,
+  ): RunOutcome {
+    const options = { budget: this.#budget, cpu: environment.cpu }
+    return this.#inside(environment, () => this.#jit.call(program, address, args, options))
+  }
+
+  #inside(environment: RunEnvironment, run: () => JitResult): RunOutcome {
     const outer = this.#environment
     this.#environment = environment
-    const { cpu, context } = environment
     try {
-      const result = this.#jit.run(program, context, { budget: this.#budget, cpu })
+      const result = run()
       if (result.ok) return result
       const { fault } = result
       // Of a bad argument, the interpreter's engine gives the cause alone.
@@ -76,6 +115,23 @@ export class JitEngine implements Engine {
     } finally {
       this.#environment = outer
     }
+  }
+
+  #kfunc(kfuncs: KfuncSource, number: number): JitHelper | undefined {
+    const bound = kfuncs.at(number)
+    if (bound === undefined) return undefined
+    const known = this.#kfuncs.get(bound)
+    if (known !== undefined) return known
+    const made: JitHelper = (r1, r2, r3, r4, r5, context) => {
+      const environment = this.#current
+      environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
+      environment.caller = this.#executables.get(context.program)
+      const result = bound.body(environment, bound.call, r1, r2, r3, r4, r5)
+      if (typeof result === 'bigint' || result.kind !== 'tailCall') return result
+      throw new Error('a kernel function made a tail call')
+    }
+    this.#kfuncs.set(bound, made)
+    return made
   }
 
   get #current(): RunEnvironment {

@@ -43,7 +43,7 @@ class KernelInstance implements Kernel {
       maps: maps.size,
       programs: programs.size,
       links: links.size,
-      btfs: btfs.size,
+      btfs: [...btfs.values()].filter(({ isKernel }) => !isKernel).length,
       descriptors,
       probes: probes.size,
       recursionMisses: runner.recursionMisses,

@@ -23,6 +23,8 @@ export interface LoadedProgram {
   readonly executable: Executable
   /** Whether it may look at its context; one that never does need not be given one. */
   readonly usesContext: boolean
+  /** Kernel functions that were numbered for this program alone. */
+  readonly kfuncNumbers: readonly number[]
   readonly maps: readonly MapObject[]
   readonly btf: BtfObject | undefined
   readonly funcInfo: Uint8Array

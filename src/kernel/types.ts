@@ -72,6 +72,7 @@ export interface KernelStats {
   readonly maps: number
   readonly programs: number
   readonly links: number
+  /** Type information that user space has loaded. */
   readonly btfs: number
   /** Descriptors open in all processes. */
   readonly descriptors: number

@@ -1,4 +1,5 @@
 /** What a proof found out about the instructions of a program, for whoever makes it runnable. */
+import type { Btf } from '../btf/index.ts'
 import { BASE } from './domain/kinds.ts'
 import type { Proof } from './proof.ts'
 
@@ -6,6 +7,14 @@ import type { Proof } from './proof.ts'
 export interface SlotRange {
   readonly start: number
   readonly end: number
+}
+
+/** What a call of a kernel function works on, where its arguments do not say. */
+export interface KfuncCallFacts {
+  /** Struct of the program's types that is allocated. */
+  readonly allocated?: { readonly btf: Btf; readonly btfId: number; readonly isPerCpu: boolean }
+  /** Where in the object the node lies that goes into a list or tree. */
+  readonly nodeOffset?: number
 }
 
 export interface ProgramFacts {
@@ -22,12 +31,16 @@ export interface ProgramFacts {
    * to one of its variables. They must ask where the address leads, and give 0 where it leads nowhere.
    */
   readonly foreignLoads: ReadonlySet<number>
+  /** By the slot of the call. */
+  readonly kfuncCalls: ReadonlyMap<number, KfuncCallFacts>
+  /** Slot of the subprogram that exceptions go to; undefined: there is none. */
+  readonly exceptionCallback: number | undefined
 }
 
 /** Bit of r1. */
 const CONTEXT_REGISTER = 1 << 1
 
-export function factsOf({ notes, subprograms, length }: Proof): ProgramFacts {
+export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof): ProgramFacts {
   const slots = (holds: (slot: number) => boolean): Set<number> => {
     const found = new Set<number>()
     for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
@@ -39,5 +52,7 @@ export function factsOf({ notes, subprograms, length }: Proof): ProgramFacts {
     reached: notes.seen.subarray(0, length),
     contextAccesses: slots((slot) => notes.pointerKind[slot] === BASE.CTX),
     foreignLoads: slots((slot) => notes.foreignLoad[slot] === 1),
+    kfuncCalls: notes.kfuncCalls,
+    exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
   }
 }

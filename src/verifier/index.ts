@@ -1,5 +1,5 @@
 export { successors } from './control-flow.ts'
-export type { ProgramFacts, SlotRange } from './facts.ts'
+export type { KfuncCallFacts, ProgramFacts, SlotRange } from './facts.ts'
 export { checkFields, type FieldFault } from './instruction-fields.ts'
 export { isGplCompatible } from './license.ts'
 export type {
@@ -14,6 +14,7 @@ export type {
 } from './program.ts'
 export { type ProofVerdict, prove, type Statistics } from './prover.ts'
 export { ProvingVerifier } from './proving-verifier.ts'
+export { type FieldRecord, type RecordField, Records } from './records/records.ts'
 export { explainRejection, type RegisterReport, type RejectionReport } from './report.ts'
 export { checkStructure, MOST_INSTRUCTIONS, type StructureInput } from './structure.ts'
 export { StructureVerifier } from './structure-verifier.ts'

@@ -14,6 +14,7 @@ import { disassembleAt, type Instruction, type Program } from '../isa/index.ts'
 import type { FunctionArgument } from './checks/global-functions.ts'
 import { BASE, baseOf, FLAG, kindName } from './domain/kinds.ts'
 import { type Register, unknownScalar } from './domain/register.ts'
+import type { KfuncCallFacts } from './facts.ts'
 import { StackLiveness } from './flow/stack-liveness.ts'
 import type { Subprogram } from './flow/subprograms.ts'
 import type { KfuncTable } from './kfuncs/table.ts'
@@ -59,6 +60,8 @@ export class InstructionNotes {
   /** Loads that may reach memory of the operating system's kernel. */
   readonly foreignLoad: Uint8Array
   readonly storageGetInAtomic: Uint8Array
+  /** What calls of kernel functions work on. */
+  readonly kfuncCalls = new Map<number, KfuncCallFacts>()
   /** Type that bpf_obj_new and its like were asked for; map of a tail call; and such. */
   readonly extra = new Map<number, unknown>()
 

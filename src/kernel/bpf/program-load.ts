@@ -15,6 +15,7 @@ import type { BpfCall } from './call.ts'
 import { isValidLogRequest, type LogRequest, writeLog } from './log.ts'
 import { attachTypeOf, copyProgram } from './program-attr.ts'
 import { copyDebugInfo } from './program-debug-info.ts'
+import { translateKfuncs } from './program-kfuncs.ts'
 import { type ProgramToLoad, verifyProgram } from './program-proof.ts'
 import { ProgramReferences } from './program-references.ts'
 
@@ -53,6 +54,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     const resolved = references.instructions(what)
     return layout === undefined ? resolved : translateContext(resolved, layout, proof?.contextAccesses)
   }
+  const calls = translateKfuncs(core, translated('addresses'), proof)
   const object = core.newProgram({
     type,
     expectedAttachType: attachTypeOf(attr),
@@ -61,12 +63,14 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     tag: programTag(program),
     isGplCompatible: isGplCompatible(license),
     instructions: translated('ids'),
-    executable: core.engine.prepare(translated('addresses'), {
+    executable: core.engine.prepare(calls.program, {
       isProved: proof !== undefined,
       name,
+      exceptionCallback: proof?.exceptionCallback,
       ...(proof === undefined ? {} : { foreignLoads: proof.foreignLoads }),
     }),
     usesContext: proof?.usesContext ?? true,
+    kfuncNumbers: calls.numbers,
     maps,
     btf: debugInfo.btf?.get(),
     funcInfo: debugInfo.funcInfo,

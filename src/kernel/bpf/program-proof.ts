@@ -10,6 +10,7 @@ import { registerLayouts } from '../registers.ts'
 import { tracedFunction } from '../traced-function.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
+import { missingKfunc } from './program-kfuncs.ts'
 import type { ProgramReferences } from './program-references.ts'
 
 export interface ProgramToLoad {
@@ -47,6 +48,10 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   if (missing >= 0) {
     const imm = copied.program[missing]?.imm ?? 0
     return reject(EINVAL, missing, `helper ${helperName(imm)}#${imm} is not available in this kernel`)
+  }
+  const kfunc = missingKfunc(core, copied.program, verdict.proof?.reached)
+  if (kfunc !== undefined) {
+    return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
   }
   for (const map of references.programArrays()) {
     if (!map.admits({ type: copied.type })) return reject(EINVAL, undefined, '')

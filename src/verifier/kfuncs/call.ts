@@ -132,6 +132,7 @@ function newObject(p: Proof, isPerCpu: boolean, facts: KfuncFacts): Register {
       throw p.refuse(EINVAL, 'bpf_percpu_obj_new type ID argument must not contain special fields')
     }
   }
+  p.notes.kfuncCalls.set(p.index, { allocated: { btf, btfId: type.id, isPerCpu } })
   const r = pointer(BASE.BTF_ID | FLAG.ALLOC | (isPerCpu ? FLAG.PERCPU : 0))
   r.btf = btf
   r.btfId = type.id
@@ -295,7 +296,10 @@ export function checkKfuncCall(p: Proof, insn: Instruction): boolean {
   if (facts.released !== 0 && !release(p, p.reg(facts.released).refObjId)) {
     throw p.refuse(EINVAL, `kfunc ${name}#${kfunc.id} reference has not been acquired before`)
   }
-  if (INSERTS.has(name)) giveAway(p, p.reg(2).refObjId)
+  if (INSERTS.has(name)) {
+    p.notes.kfuncCalls.set(p.index, { nodeOffset: facts.root?.nodeOffset ?? 0 })
+    giveAway(p, p.reg(2).refObjId)
+  }
   if (name === 'bpf_throw') {
     if (p.exceptionCallback === 0) checkReturnValue(p, 1)
     return true

@@ -1,0 +1,38 @@
+/**
+ * The kernel's functions that programs may call by their types: what they are in C, and their bodies. To add one is a
+ * row here and a function under kfuncs/; `verifier/kfuncs/rows.ts` says what Linux says of it besides.
+ */
+import * as iterators from './kfuncs/iterators.ts'
+import type { KfuncRow } from './kfuncs/row.ts'
+import * as sections from './kfuncs/sections.ts'
+
+/** Structs of the kernel that these functions take, where the operating system's types do not have them. */
+export const kfuncStructs: readonly string[] = [
+  'struct bpf_iter_num { __u64 __opaque[1]; }',
+  'struct bpf_iter_bits { __u64 __opaque[2]; }',
+  'struct bpf_res_spin_lock { __u32 val; }',
+]
+
+// biome-ignore format: one function a line
+export const kfuncRows: readonly KfuncRow[] = [
+  { declaration: 'int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end)', body: iterators.iterNumNew },
+  { declaration: 'int *bpf_iter_num_next(struct bpf_iter_num *it)', body: iterators.iterNumNext },
+  { declaration: 'void bpf_iter_num_destroy(struct bpf_iter_num *it)', body: iterators.iterNumDestroy },
+  { declaration: 'int bpf_iter_bits_new(struct bpf_iter_bits *it, const u64 *unsafe_ptr__ign, u32 nr_words)', body: iterators.iterBitsNew },
+  { declaration: 'int *bpf_iter_bits_next(struct bpf_iter_bits *it)', body: iterators.iterBitsNext },
+  { declaration: 'void bpf_iter_bits_destroy(struct bpf_iter_bits *it)', body: iterators.iterBitsDestroy },
+  { declaration: 'void bpf_rcu_read_lock()', body: sections.nothing },
+  { declaration: 'void bpf_rcu_read_unlock()', body: sections.nothing },
+  { declaration: 'void bpf_preempt_disable()', body: sections.nothing },
+  { declaration: 'void bpf_preempt_enable()', body: sections.nothing },
+  { declaration: 'void bpf_local_irq_save(long unsigned int *flags__irq_flag)', body: sections.localIrqSave },
+  { declaration: 'void bpf_local_irq_restore(long unsigned int *flags__irq_flag)', body: sections.nothing },
+  { declaration: 'int bpf_res_spin_lock(struct bpf_res_spin_lock *lock)', body: sections.resSpinLock },
+  { declaration: 'void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock)', body: sections.nothing },
+  { declaration: 'int bpf_res_spin_lock_irqsave(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)', body: sections.resSpinLockIrqsave },
+  { declaration: 'void bpf_res_spin_unlock_irqrestore(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)', body: sections.nothing },
+]
+
+const nameOf = ({ declaration }: KfuncRow): string => /(\w+)\(/.exec(declaration)?.[1] ?? ''
+
+export const kfuncBodies: ReadonlyMap<string, KfuncRow> = new Map(kfuncRows.map((row) => [nameOf(row), row]))

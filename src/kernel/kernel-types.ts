@@ -1,0 +1,24 @@
+/**
+ * The types that this kernel shows: the operating system's own, and behind them the functions that programs may call
+ * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays theirs.
+ */
+import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations } from '../btf/index.ts'
+import { kfuncBodies, kfuncStructs } from '../helpers/index.ts'
+
+/** `own`: a `.BTF` section, or undefined where there is none. Types that do not parse are left as they are. */
+export function kernelTypes(own: Uint8Array | undefined): Uint8Array {
+  const base = own === undefined ? undefined : Btf.parse(own)
+  if (own !== undefined && !(base instanceof Btf)) return own
+  const types = base instanceof Btf ? base : undefined
+  const missing = [...kfuncBodies].filter(([name]) => types?.find(name, BTF_KIND.FUNC) === undefined)
+  if (own !== undefined && missing.length === 0) return own
+  const writer = new BtfWriter(types === undefined ? {} : { base: types })
+  const declarations = new Declarations(writer, types, kfuncStructs)
+  for (const [, { declaration }] of missing) {
+    const type = declarations.function(declaration)
+    writer.add({ kind: BTF_KIND.DECL_TAG, name: 'bpf_kfunc', type, component: -1 })
+  }
+  const added = writer.finish()
+  if (!(added instanceof Uint8Array)) throw added
+  return own === undefined || types === undefined ? added : appendTypes(types, own, added)
+}

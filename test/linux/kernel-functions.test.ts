@@ -1,0 +1,84 @@
+/**
+ * Kernel functions, timers, lists, trees and kernel pointers at run time: each program runs on the Linux that runs the
+ * tests, in this project's compiler and in its interpreter, and all three must leave the same.
+ *
+ * A program leaves what it has to tell in the global `out` and in what it returns. Those whose name begins with
+ * `later` are what another one set off: they run when it has had time.
+ */
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Syscalls } from '../../src/abi/index.ts'
+import { LoadError, load, ObjectError, openObject, SyscallError } from '../../src/client/index.ts'
+import { createKernel } from '../../src/kernel/index.ts'
+import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
+import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
+import { compileObject } from './compile.ts'
+
+const linux = openLinux()
+const why = linux instanceof LinuxUnavailable ? linux.message : ''
+
+afterAll(() => {
+  if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
+})
+
+const objects = ['kf-iterators']
+
+const LATER_MS = 20
+
+function ours<T>(engine: 'jit' | 'interpreter', use: (kernel: Syscalls) => T): T {
+  using kernel = createKernel({ port: new TinyPort(), engine })
+  using client = kernel.openClient()
+  const result = use(client)
+  expect(kernel.faults()).toEqual([])
+  return result
+}
+
+/** What a group of programs leaves: those that begin alike up to the first `__` are one. */
+function runAll(kernel: Syscalls, object: Uint8Array, programs: readonly string[]): unknown {
+  const spec = openObject(object, { name: 'kfuncs' })
+  if (spec instanceof ObjectError) throw new Error(spec.message)
+  using collection = orThrow(load(spec, kernel, { programs: [...programs] }))
+  const results = programs.map((name) => {
+    if (name.includes('__later')) pause(LATER_MS)
+    const packet = new Uint8Array(64).map((_, i) => i)
+    const program = collection.program(name)
+    const isSyscall = program.spec.section.replace('?', '').startsWith('syscall')
+    const run = program.testRun(isSyscall ? {} : { data: packet, dataOutBytes: 128 })
+    if (run instanceof SyscallError) return { name, errno: run.errno }
+    return { name, returnValue: run.returnValue, dataOut: Buffer.from(run.dataOut).toString('hex') }
+  })
+  return { results, out: collection.globals.get('out') }
+}
+
+function orThrow<T>(value: T | LoadError): T {
+  if (value instanceof LoadError) {
+    const log = 'log' in value ? `\n${String(value.log).slice(-1500)}` : ''
+    throw new Error(`${value.message}${log}`)
+  }
+  return value
+}
+
+const pause = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
+for (const name of objects) {
+  const object = compileObject(name)
+  const reason = why !== '' ? why : typeof object === 'string' ? object : ''
+  describe.skipIf(reason !== '')(`${name}${reason === '' ? '' : ` (skipped: ${reason})`}`, () => {
+    const spec = typeof object === 'string' ? undefined : openObject(object, { name })
+    if (spec instanceof ObjectError) throw new Error(spec.message)
+    const groups = new Map<string, string[]>()
+    for (const program of spec?.programs ?? []) {
+      const group = program.name.split('__')[0] as string
+      groups.set(group, [...(groups.get(group) ?? []), program.name])
+    }
+    for (const [group, programs] of groups) {
+      test(group, () => {
+        const bytes = object as Uint8Array
+        const expected = runAll(linux as Syscalls, bytes, programs)
+        for (const engine of ['jit', 'interpreter'] as const) {
+          const found = ours(engine, (kernel) => runAll(kernel, bytes, programs))
+          expect({ engine, found }).toEqual({ engine, found: expected })
+        }
+      })
+    }
+  })
+}
