@@ -8,6 +8,35 @@ import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 const A = BPF_ATTACH_TYPE
 const T = BPF_PROG_TYPE
 
+// What programs of control groups attach to, by what they are about.
+export const SOCKET_ADDRESSES = [
+  A.BPF_CGROUP_INET4_BIND,
+  A.BPF_CGROUP_INET6_BIND,
+  A.BPF_CGROUP_INET4_CONNECT,
+  A.BPF_CGROUP_INET6_CONNECT,
+  A.BPF_CGROUP_UNIX_CONNECT,
+  A.BPF_CGROUP_INET4_GETPEERNAME,
+  A.BPF_CGROUP_INET6_GETPEERNAME,
+  A.BPF_CGROUP_UNIX_GETPEERNAME,
+  A.BPF_CGROUP_INET4_GETSOCKNAME,
+  A.BPF_CGROUP_INET6_GETSOCKNAME,
+  A.BPF_CGROUP_UNIX_GETSOCKNAME,
+  A.BPF_CGROUP_UDP4_SENDMSG,
+  A.BPF_CGROUP_UDP6_SENDMSG,
+  A.BPF_CGROUP_UNIX_SENDMSG,
+  A.BPF_CGROUP_UDP4_RECVMSG,
+  A.BPF_CGROUP_UDP6_RECVMSG,
+  A.BPF_CGROUP_UNIX_RECVMSG,
+]
+export const SOCKETS = [
+  A.BPF_CGROUP_INET_SOCK_CREATE,
+  A.BPF_CGROUP_INET_SOCK_RELEASE,
+  A.BPF_CGROUP_INET4_POST_BIND,
+  A.BPF_CGROUP_INET6_POST_BIND,
+]
+export const SOCKET_OPTIONS = [A.BPF_CGROUP_SETSOCKOPT, A.BPF_CGROUP_GETSOCKOPT]
+export const TRAFFIC = [A.BPF_CGROUP_INET_INGRESS, A.BPF_CGROUP_INET_EGRESS]
+
 /** The kind of thing that a program is attached to. */
 export type Hook = 'cgroup' | 'sockmap' | 'netns' | 'lirc' | 'tcx' | 'xdp'
 
@@ -21,40 +50,17 @@ const rows: readonly AttachTypeRow[] = [
   {
     hook: 'cgroup',
     programType: T.BPF_PROG_TYPE_CGROUP_SKB,
-    attachTypes: [A.BPF_CGROUP_INET_INGRESS, A.BPF_CGROUP_INET_EGRESS],
+    attachTypes: TRAFFIC,
   },
   {
     hook: 'cgroup',
     programType: T.BPF_PROG_TYPE_CGROUP_SOCK,
-    attachTypes: [
-      A.BPF_CGROUP_INET_SOCK_CREATE,
-      A.BPF_CGROUP_INET_SOCK_RELEASE,
-      A.BPF_CGROUP_INET4_POST_BIND,
-      A.BPF_CGROUP_INET6_POST_BIND,
-    ],
+    attachTypes: SOCKETS,
   },
   {
     hook: 'cgroup',
     programType: T.BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-    attachTypes: [
-      A.BPF_CGROUP_INET4_BIND,
-      A.BPF_CGROUP_INET6_BIND,
-      A.BPF_CGROUP_INET4_CONNECT,
-      A.BPF_CGROUP_INET6_CONNECT,
-      A.BPF_CGROUP_UNIX_CONNECT,
-      A.BPF_CGROUP_INET4_GETPEERNAME,
-      A.BPF_CGROUP_INET6_GETPEERNAME,
-      A.BPF_CGROUP_UNIX_GETPEERNAME,
-      A.BPF_CGROUP_INET4_GETSOCKNAME,
-      A.BPF_CGROUP_INET6_GETSOCKNAME,
-      A.BPF_CGROUP_UNIX_GETSOCKNAME,
-      A.BPF_CGROUP_UDP4_SENDMSG,
-      A.BPF_CGROUP_UDP6_SENDMSG,
-      A.BPF_CGROUP_UNIX_SENDMSG,
-      A.BPF_CGROUP_UDP4_RECVMSG,
-      A.BPF_CGROUP_UDP6_RECVMSG,
-      A.BPF_CGROUP_UNIX_RECVMSG,
-    ],
+    attachTypes: SOCKET_ADDRESSES,
   },
   { hook: 'cgroup', programType: T.BPF_PROG_TYPE_SOCK_OPS, attachTypes: [A.BPF_CGROUP_SOCK_OPS] },
   { hook: 'cgroup', programType: T.BPF_PROG_TYPE_CGROUP_DEVICE, attachTypes: [A.BPF_CGROUP_DEVICE] },
@@ -62,7 +68,7 @@ const rows: readonly AttachTypeRow[] = [
   {
     hook: 'cgroup',
     programType: T.BPF_PROG_TYPE_CGROUP_SOCKOPT,
-    attachTypes: [A.BPF_CGROUP_GETSOCKOPT, A.BPF_CGROUP_SETSOCKOPT],
+    attachTypes: SOCKET_OPTIONS,
   },
   { hook: 'cgroup', programType: T.BPF_PROG_TYPE_LSM, attachTypes: [A.BPF_LSM_CGROUP, A.BPF_LSM_MAC] },
   { hook: 'sockmap', programType: T.BPF_PROG_TYPE_SK_MSG, attachTypes: [A.BPF_SK_MSG_VERDICT] },
