@@ -87,37 +87,49 @@ const operations: Readonly<Record<string, Operation>> = {
   movsx32: (_, { b }) => i64.extend32_s(b as Code<'i64'>) as never,
 }
 
-/** The 64-bit result of an arithmetic instruction; `a` and `b` are its operands, all 64 bits of them. */
-export function arithmetic(
+/** The result of a 64-bit arithmetic instruction. */
+export function arithmetic64(
   op: string,
-  bits: 32 | 64,
   a: Code<'i64'>,
   b: Code<'i64'>,
   constant: bigint | undefined,
 ): Code<'i64'> {
-  const operation = operations[op]
-  if (operation === undefined) throw new Error(`no code for ${op}`)
-  if (bits === 64) {
-    const operand = constant === undefined ? b : i64.const(constant)
-    return operation(double, { a, b: operand, constant })
-  }
-  const low = constant === undefined ? undefined : BigInt.asIntN(32, constant)
-  const operand = low === undefined ? i32.wrap_i64(b) : word.constant(low)
-  return i64.extend_i32_u(operation(word, { a: i32.wrap_i64(a), b: operand, constant: low }))
+  const operand = constant === undefined ? b : i64.const(constant)
+  return operationOf(op)(double, { a, b: operand, constant })
 }
 
-/** `le`, `be` and `bswap`: registers and memory are little-endian, so `le` only truncates. */
-export function swap(op: string, bits: number, value: Code<'i64'>): Code<'i64'> {
+/** The low word of the result of an arithmetic instruction of 32 bits, or of one that `isNarrow` allows. */
+export function arithmetic32(
+  op: string,
+  a: Code<'i32'>,
+  b: Code<'i32'>,
+  constant: bigint | undefined,
+): Code<'i32'> {
+  const low = constant === undefined ? undefined : BigInt.asIntN(32, constant)
+  const operand = low === undefined ? b : word.constant(low)
+  // Nothing is left to be extended.
+  if (op === 'movsx32') return operand
+  return operationOf(op)(word, { a, b: operand, constant: low })
+}
+
+function operationOf(op: string): Operation {
+  const operation = operations[op]
+  if (operation === undefined) throw new Error(`no code for ${op}`)
+  return operation
+}
+
+/** `le`, `be` and `bswap` of up to 32 bits: registers and memory are little-endian, so `le` only truncates. */
+export function swapLow(op: string, bits: number, low: Code<'i32'>): Code<'i32'> {
+  if (op === 'le') return bits === 32 ? low : i32.and(low, i32.const(0xffff))
+  if (bits === 32) return swap32(low)
+  const high = i32.and(i32.shl(low, i32.const(8)), i32.const(0xff00))
+  return i32.or(high, i32.and(i32.shr_u(low, i32.const(8)), i32.const(0xff)))
+}
+
+/** The same of 64 bits. */
+export function swap64(op: string, value: Code<'i64'>): Code<'i64'> {
+  if (op === 'le') return value
   const low = i32.wrap_i64(value)
-  if (op === 'le') {
-    if (bits === 64) return value
-    return bits === 32 ? i64.extend_i32_u(low) : i64.and(value, i64.const(0xffffn))
-  }
-  if (bits === 16) {
-    const high = i32.and(i32.shl(low, i32.const(8)), i32.const(0xff00))
-    return i64.extend_i32_u(i32.or(high, i32.and(i32.shr_u(low, i32.const(8)), i32.const(0xff))))
-  }
-  if (bits === 32) return i64.extend_i32_u(swap32(low))
   const upper = i32.wrap_i64(i64.shr_u(value, i64.const(32n)))
   return i64.or(i64.shl(i64.extend_i32_u(swap32(low)), i64.const(32n)), i64.extend_i32_u(swap32(upper)))
 }
@@ -141,24 +153,30 @@ const comparisons: Readonly<Record<string, keyof typeof i32 & keyof typeof i64>>
   jsle: 'le_s',
 }
 
-/** Whether a conditional jump is taken. */
-export function comparison(
+/** Whether a conditional jump of 64 bits is taken. */
+export function comparison64(
   op: string,
-  bits: 32 | 64,
   a: Code<'i64'>,
   b: Code<'i64'>,
   constant: bigint | undefined,
 ): Code<'i32'> {
   const wide = constant === undefined ? b : i64.const(constant)
-  if (bits === 64) {
-    if (op === 'jset') return i64.ne(i64.and(a, wide), i64.const(0n))
-    if (constant === 0n && op === 'jeq') return i64.eqz(a)
-    return compare(i64, op, a, wide)
-  }
-  const low = constant === undefined ? i32.wrap_i64(b) : word.constant(constant)
-  if (op === 'jset') return i32.and(i32.wrap_i64(a), low)
-  if (constant === 0n && op === 'jeq') return i32.eqz(i32.wrap_i64(a))
-  return compare(i32, op, i32.wrap_i64(a), low)
+  if (op === 'jset') return i64.ne(i64.and(a, wide), i64.const(0n))
+  if (constant === 0n && op === 'jeq') return i64.eqz(a)
+  return compare(i64, op, a, wide)
+}
+
+/** Whether one of 32 bits is. */
+export function comparison32(
+  op: string,
+  a: Code<'i32'>,
+  b: Code<'i32'>,
+  constant: bigint | undefined,
+): Code<'i32'> {
+  const low = constant === undefined ? b : word.constant(constant)
+  if (op === 'jset') return i32.and(a, low)
+  if (constant === 0n && op === 'jeq') return i32.eqz(a)
+  return compare(i32, op, a, low)
 }
 
 function compare<W extends Word>(

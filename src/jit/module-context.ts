@@ -35,6 +35,7 @@ import {
   when,
 } from '../wasm/index.ts'
 import { CallTranslator } from './calls.ts'
+import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
 import { FRAME_STEP, FRAMES, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
@@ -85,6 +86,7 @@ export class ModuleContext {
   /** By size, negative for writes. */
   readonly #accesses = new Map<number, I32Function>()
   #check: I32Function | undefined
+  readonly #demands = new Map<number, Demand>()
   readonly #readForeign: ForeignRead | undefined
 
   constructor(program: DecodedProgram, options: CompileOptions) {
@@ -104,6 +106,20 @@ export class ModuleContext {
 
   get readForeign(): ForeignRead {
     return this.#readForeign as ForeignRead
+  }
+
+  /** Which halves of registers a subprogram looks at where. */
+  demandOf(subprogram: Subprogram): Demand {
+    const known = this.#demands.get(subprogram.entry)
+    if (known !== undefined) return known
+    const { foreignLoads, argumentCount } = this.options
+    const demand = new Demand(subprogram.flow, {
+      argumentCount,
+      calleeReads: (entry) => this.subprograms.get(entry)?.parameters ?? 0,
+      usesWholePointer: ({ pc }) => this.isChecked || foreignLoads?.has(pc) === true,
+    })
+    this.#demands.set(subprogram.entry, demand)
+    return demand
   }
 
   /** The bytes of the module. */
@@ -224,6 +240,7 @@ export class ModuleContext {
       const position = passed.indexOf(register)
       return position >= 0 ? (into.parameters[position] as Local<'i64'>) : into.local('i64')
     })
+    const rotated = new Map<string, Local<ValueType>>()
     const scope: FunctionScope = {
       local: (type) => into.local(type),
       fuel: this.isChecked ? into.local('i32') : undefined,
@@ -233,6 +250,12 @@ export class ModuleContext {
       bases: new Map(),
       address: into.local('i32'),
       old: into.local('i64'),
+      rotated: (value, type) => {
+        const key = `${type} ${value}`
+        const known = rotated.get(key) ?? into.local(type)
+        rotated.set(key, known)
+        return known as Local<typeof type>
+      },
     }
     const embedding: Embedding = {
       scope,

@@ -152,13 +152,15 @@ function dispatched({ blocks }: ControlFlow, translator: BlockTranslator): Code 
   let code: Code = brTable(next.get, labels, labels[0] as Label)
   for (const each of blocks) {
     const { exit } = each
+    // Before the condition, which goes on from where the instructions have left the registers.
+    const body = translator.body(each)
     const leave =
       exit.kind === 'none'
         ? seq()
         : exit.kind === 'goto'
           ? goTo(exit.to)
           : seq(when(translator.condition(each), goTo(exit.taken)), goTo(exit.otherwise))
-    code = seq(block(labels[each.number] as Label, code), translator.body(each), leave)
+    code = seq(block(labels[each.number] as Label, code), body, leave)
   }
   return seq(next.set(i32.const(0)), loop(again, seq(head, code)), unreachable())
 }

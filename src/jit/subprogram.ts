@@ -2,7 +2,8 @@
  * One subprogram as a WebAssembly function: its instructions over locals, in the structure of `structure.ts`.
  *
  * Rules
- * - A register is an i64 local. The frame (the arena offset where its stack begins) is an i32, so that a stack access
+ * - A register is an i64 local, or an i32 local while only its low word is asked for (`demand.ts`): at the start of a
+ *   block, demand alone says which; inside of one, `#isLow` keeps account. The frame (the arena offset where its stack begins) is an i32, so that a stack access
  *   whose place is known is one instruction with a constant displacement.
  * - A subprogram that is inlined is translated again into the function that calls it, with registers of its own; its
  *   `exit` goes to the end of a block.
@@ -18,22 +19,26 @@ import {
   type Label,
   type Local,
   label,
+  load32,
   load64,
   seq,
   seqThen,
+  store32,
   store64,
   unreachable,
   type ValueType,
   when,
 } from '../wasm/index.ts'
-import { arithmetic, comparison, swap } from './arithmetic.ts'
+import { arithmetic32, arithmetic64, comparison32, comparison64, swap64, swapLow } from './arithmetic.ts'
 import type { Block } from './control-flow.ts'
+import { type Demand, highOf, isNarrow, lowOf } from './demand.ts'
 import { faultCode } from './fault.ts'
 import { foreignLoad } from './foreign-load.ts'
 import { FRAME_STEP, MAX_MAY_GOTO, STACK_BYTES } from './layout.ts'
 import type { ModuleContext } from './module-context.ts'
 import type { Slot } from './program.ts'
 import { isFetch, type Subprogram } from './registers.ts'
+import { type Rotations, rotationsOf } from './rotation.ts'
 import { type BlockTranslator, structured } from './structure.ts'
 import { nothingKnown, type Registers, step, type Value, valuesOf } from './values.ts'
 
@@ -52,6 +57,8 @@ export interface FunctionScope {
   /** Scratch that no two pieces of code use across each other: an address, and values. */
   readonly address: Local<'i32'>
   readonly old: Local<'i64'>
+  /** Where a value is kept that is rotated further on in its block. */
+  rotated<T extends ValueType>(value: number, type: T): Local<T>
 }
 
 /** How the code of a subprogram is embedded. */
@@ -78,6 +85,16 @@ export class SubprogramTranslator implements BlockTranslator {
   readonly embedding: Embedding
   readonly subprogram: Subprogram
   readonly registers: readonly Local<'i64'>[]
+  readonly #demand: Demand
+  /** The registers while they are kept in 32 bits, made as they are needed. */
+  readonly #lows: (Local<'i32'> | undefined)[] = new Array<undefined>(11).fill(undefined)
+  /** Where each register is now. */
+  readonly #isLow: boolean[] = new Array<boolean>(11).fill(false)
+  /** Demand behind the instruction that is being translated. */
+  #behind = 0
+  #rotations: Rotations = rotationsOf([])
+  /** Values of 64 bits that would be rotated if more than their low word were kept. */
+  readonly #halved = new Set<number>()
   readonly #known: readonly (Registers | undefined)[]
   readonly #mayGoto: Local<'i32'> | undefined
   /** What is known at the instruction that is being translated. */
@@ -95,6 +112,7 @@ export class SubprogramTranslator implements BlockTranslator {
     this.subprogram = subprogram
     this.embedding = embedding
     this.registers = registers
+    this.#demand = context.demandOf(subprogram)
     this.#known = valuesOf(subprogram.flow, embedding.entry)
     const hasMayGoto = subprogram.flow.blocks.some(
       ({ exit }) => exit.kind === 'branch' && exit.slot.row?.kind === 'may_goto',
@@ -115,18 +133,49 @@ export class SubprogramTranslator implements BlockTranslator {
         : []),
       ...(this.#mayGoto === undefined ? [] : [this.#mayGoto.set(i32.const(MAX_MAY_GOTO))]),
     ]
-    return seq(...setup, structured(this.subprogram.flow, this))
+    this.#isLow.fill(false)
+    return seq(
+      ...setup,
+      this.#narrow(this.#demand.atStart[0] as number),
+      structured(this.subprogram.flow, this),
+    )
+  }
+
+  /** Makes the low words of registers that are to be found as such by whoever has this demand. */
+  #narrow(demand: number): Code {
+    const out: Code[] = []
+    for (let n = 0; n < 11; n++) {
+      const isLowOnly = (demand & lowOf(n)) !== 0 && (demand & highOf(n)) === 0
+      if (isLowOnly && !this.#isLow[n]) out.push(this.#low(n).set(i32.wrap_i64(this.#register(n).get)))
+    }
+    return seq(...out)
+  }
+
+  /** Where the registers are at the start of a block. */
+  #arrive(demand: number): void {
+    for (let n = 0; n < 11; n++) {
+      this.#isLow[n] = (demand & lowOf(n)) !== 0 && (demand & highOf(n)) === 0
+    }
   }
 
   body(block_: Block): Code {
     this.resultIsZero = undefined
     this.values = [...(this.#known[block_.number] ?? nothingKnown(this.embedding.frameNumber))]
     const out: Code[] = []
-    for (const slot of block_.slots) {
+    const { number, slots, exit } = block_
+    this.#arrive(this.#demand.atStart[number] as number)
+    this.#rotations = rotationsOf(slots)
+    this.#halved.clear()
+    const behind = this.#demand.behind(number)
+    for (const [i, slot] of slots.entries()) {
       this.resultIsZero = undefined
+      this.#behind = behind[i] as number
       out.push(this.context.traced(slot.pc, this.#instruction(slot)))
       step(this.values, slot)
     }
+    const successors =
+      exit.kind === 'none' ? [] : exit.kind === 'goto' ? [exit.to] : [exit.taken, exit.otherwise]
+    for (const to of successors) out.push(this.#narrow(this.#demand.atStart[to] as number))
     return seq(...out)
   }
 
@@ -155,9 +204,12 @@ export class SubprogramTranslator implements BlockTranslator {
       if (row.op === 'jeq') return resultIsZero
       if (row.op === 'jne') return i32.eqz(resultIsZero)
     }
+    const { dst, src, constant } = slot
     return this.context.traced(
       slot.pc,
-      comparison(row.op, row.bits as 32 | 64, this.get(slot.dst), this.get(slot.src), slot.constant),
+      row.bits === 32
+        ? comparison32(row.op, this.low(dst), this.low(src), constant)
+        : comparison64(row.op, this.get(dst), this.get(src), constant),
     )
   }
 
@@ -175,12 +227,49 @@ export class SubprogramTranslator implements BlockTranslator {
     return this.embedding.scope.local('i32')
   }
 
+  /** All of a register; of one that is kept in 32 bits, with zeroes above, which nobody will look at. */
   get(register: number): Code<'i64'> {
-    return this.#register(register).get
+    return this.#isLow[register] === true
+      ? i64.extend_i32_u(this.#low(register).get)
+      : this.#register(register).get
+  }
+
+  /** The low word of a register. */
+  low(register: number): Code<'i32'> {
+    return this.#isLow[register] === true
+      ? this.#low(register).get
+      : i32.wrap_i64(this.#register(register).get)
   }
 
   set(register: number, value: Code<'i64'>): Code {
+    if (this.#wantsLowOnly(register)) return this.#setLow(register, i32.wrap_i64(value))
+    this.#isLow[register] = false
     return this.#register(register).set(value)
+  }
+
+  /** Sets a register to a low word with zeroes above. */
+  setWord(register: number, value: Code<'i32'>): Code {
+    if (this.#wantsLowOnly(register)) return this.#setLow(register, value)
+    this.#isLow[register] = false
+    return this.#register(register).set(i64.extend_i32_u(value))
+  }
+
+  /** Sets the low word of a register of which nothing else will be asked. */
+  #setLow(register: number, value: Code<'i32'>): Code {
+    this.#isLow[register] = true
+    return this.#low(register).set(value)
+  }
+
+  #wantsLowOnly(register: number): boolean {
+    return (this.#behind & lowOf(register)) !== 0 && (this.#behind & highOf(register)) === 0
+  }
+
+  #low(register: number): Local<'i32'> {
+    const known = this.#lows[register]
+    if (known !== undefined) return known
+    const made = this.embedding.scope.local('i32')
+    this.#lows[register] = made
+    return made
   }
 
   #register(register: number): Local<'i64'> {
@@ -194,14 +283,17 @@ export class SubprogramTranslator implements BlockTranslator {
     const { dst, src, constant } = slot
     switch (found.kind) {
       case 'alu':
-        return this.set(dst, arithmetic(row.op, row.bits as 32 | 64, this.get(dst), this.get(src), constant))
+        return this.#arithmetic(slot, row)
       case 'cast':
         // There is one address space.
         return this.set(dst, this.get(src))
       case 'swap':
-        return this.set(dst, swap(row.op, row.bits, this.get(dst)))
+        if (row.bits !== 64) return this.setWord(dst, swapLow(row.op, row.bits, this.low(dst)))
+        return this.set(dst, swap64(row.op, this.get(dst)))
       case 'wide':
-        return this.set(dst, i64.const(constant as bigint))
+        return this.#wantsLowOnly(dst)
+          ? this.#setLow(dst, i32.const(Number(BigInt.asIntN(32, constant as bigint))))
+          : this.set(dst, i64.const(constant as bigint))
       case 'load':
         return this.#load(slot, row)
       case 'store':
@@ -219,6 +311,39 @@ export class SubprogramTranslator implements BlockTranslator {
       case 'may_goto':
         throw new Error('a jump inside a block')
     }
+  }
+
+  #arithmetic(slot: Slot, row: Row): Code {
+    const { dst, src, constant, pc } = slot
+    if ((this.#behind & (lowOf(dst) | highOf(dst))) === 0) return seq()
+    const join = this.#rotations.joins.get(pc)
+    if (join !== undefined && !this.#halved.has(join.value)) {
+      if (join.bits === 64) {
+        const value = this.embedding.scope.rotated(join.value, 'i64')
+        return this.set(dst, i64.rotl(value.get, i64.const(BigInt(join.left))))
+      }
+      const value = this.embedding.scope.rotated(join.value, 'i32')
+      return this.setWord(dst, i32.rotl(value.get, i32.const(join.left)))
+    }
+    const rotated = this.#rotations.values.get(pc)
+    const isHalf = rotated?.bits === 64 && this.#isLow[dst] === true
+    if (isHalf) this.#halved.add(rotated.value)
+    const keep =
+      rotated === undefined || isHalf
+        ? seq()
+        : rotated.bits === 64
+          ? this.embedding.scope.rotated(rotated.value, 'i64').set(this.get(dst))
+          : this.embedding.scope.rotated(rotated.value, 'i32').set(this.low(dst))
+    return seq(keep, this.#computed(row, dst, src, constant))
+  }
+
+  #computed(row: Row, dst: number, src: number, constant: bigint | undefined): Code {
+    if (row.bits === 32)
+      return this.setWord(dst, arithmetic32(row.op, this.low(dst), this.low(src), constant))
+    if (this.#wantsLowOnly(dst) && isNarrow(row, constant)) {
+      return this.#setLow(dst, arithmetic32(row.op, this.low(dst), this.low(src), constant))
+    }
+    return this.set(dst, arithmetic64(row.op, this.get(dst), this.get(src), constant))
   }
 
   #bad({ pc, opcode }: Slot): Code {
@@ -239,7 +364,7 @@ export class SubprogramTranslator implements BlockTranslator {
       }
     }
     if (!this.context.isChecked) {
-      const address = i32.wrap_i64(this.get(register))
+      const address = this.low(register)
       if (offset >= 0) return { before: seq(), address, offset }
       return { before: seq(), address: i32.add(address, i32.const(offset)), offset: 0 }
     }
@@ -253,14 +378,23 @@ export class SubprogramTranslator implements BlockTranslator {
     const { before, address, offset } = isForeign
       ? { ...foreignLoad(this.context, this.embedding, row, this.get(slot.src), slot.offset), offset: 0 }
       : this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
-    const load = loads[row.op === 'ldsx' ? `s${row.bits}` : `u${row.bits}`] as (typeof load64)['full']
+    const what = row.op === 'ldsx' ? `s${row.bits}` : `u${row.bits}`
+    if (this.#wantsLowOnly(slot.dst)) {
+      const load = lowLoads[what] as (typeof load32)['full']
+      return seq(before, this.#setLow(slot.dst, load(address, offset)))
+    }
+    const load = loads[what] as (typeof load64)['full']
     return seq(before, this.set(slot.dst, load(address, offset)))
   }
 
   #store(slot: Slot, row: Row): Code {
     const { before, address, offset } = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
-    const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
-    return seq(before, (stores[row.bits] as (typeof store64)['full'])(address, value, offset))
+    if (row.bits === 64) {
+      const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
+      return seq(before, store64.full(address, value, offset))
+    }
+    const value = slot.constant === undefined ? this.low(slot.src) : i32.const(Number(slot.constant))
+    return seq(before, (lowStores[row.bits] as (typeof store32)['full'])(address, value, offset))
   }
 
   /** Programs here never run at the same instant, so plain accesses do. */
@@ -373,6 +507,23 @@ const loads: Readonly<Record<string, (typeof load64)['full']>> = {
   s8: load64.s8,
   s16: load64.s16,
   s32: load64.s32,
+}
+
+/** The same where only the low word is asked for. */
+const lowLoads: Readonly<Record<string, (typeof load32)['full']>> = {
+  u8: load32.u8,
+  u16: load32.u16,
+  u32: load32.full,
+  u64: load32.full,
+  s8: load32.s8,
+  s16: load32.s16,
+  s32: load32.full,
+}
+
+const lowStores: Readonly<Record<number, (typeof store32)['full']>> = {
+  8: store32.low8,
+  16: store32.low16,
+  32: store32.full,
 }
 
 const stores: Readonly<Record<number, (typeof store64)['full']>> = {

@@ -1,0 +1,129 @@
+/**
+ * Which halves of which registers the rest of a subprogram looks at. What only its low word is asked of is kept in 32
+ * bits, and so are the phis of loops and the addresses of loads: V8 narrows none of them by itself.
+ *
+ * A set is a number: bit n for the low word of rn, bit 16 + n for the upper one.
+ */
+import type { Row } from '../isa/index.ts'
+import type { Block, ControlFlow } from './control-flow.ts'
+import type { Slot } from './program.ts'
+import { type RegisterUse, registerUse } from './registers.ts'
+
+export const lowOf = (register: number): number => 1 << register
+export const highOf = (register: number): number => 1 << (16 + register)
+const allOf = (register: number): number => lowOf(register) | highOf(register)
+const allOfSet = (registers: number): number => registers | (registers << 16)
+
+/** What the analysis has to be told of the program. */
+export interface DemandOptions {
+  readonly argumentCount: (helper: number) => number
+  readonly calleeReads: (entry: number) => number
+  /** Whether the access at the slot looks at all of its pointer, and not only at its offset in the arena. */
+  readonly usesWholePointer: (slot: Slot) => boolean
+}
+
+/** 64-bit operations whose low word depends on nothing but the low words of the operands. */
+const NARROW: ReadonlySet<string> = new Set(['add', 'sub', 'mul', 'and', 'or', 'xor', 'neg'])
+
+/** Whether the low word of the result can be computed from low words. */
+export function isNarrow({ op }: Row, constant: bigint | undefined): boolean {
+  if (op.startsWith('mov') || NARROW.has(op)) return true
+  return op === 'lsh' && constant !== undefined && constant >= 0n && constant < 32n
+}
+
+/** Demand at the beginning of each block, and after each instruction of one when it is asked for. */
+export class Demand {
+  /** By the number of the block. */
+  readonly atStart: readonly number[]
+  readonly #options: DemandOptions
+  readonly #blocks: readonly Block[]
+
+  constructor({ blocks }: ControlFlow, options: DemandOptions) {
+    this.#options = options
+    this.#blocks = blocks
+    const atStart = blocks.map(() => 0)
+    this.atStart = atStart
+    for (let changed = true; changed; ) {
+      changed = false
+      for (let number = blocks.length - 1; number >= 0; number--) {
+        const { slots } = blocks[number] as Block
+        let demand = this.atEnd(blocks[number] as Block)
+        for (let i = slots.length - 1; i >= 0; i--) demand = this.#before(slots[i] as Slot, demand)
+        if (demand === atStart[number]) continue
+        atStart[number] = demand
+        changed = true
+      }
+    }
+  }
+
+  /** Behind the last instruction, what the jump at the end compares included. */
+  atEnd({ exit }: Block): number {
+    switch (exit.kind) {
+      case 'none':
+        return 0
+      case 'goto':
+        return this.atStart[exit.to] as number
+      case 'branch': {
+        const after = (this.atStart[exit.taken] as number) | (this.atStart[exit.otherwise] as number)
+        return this.#before(exit.slot, after)
+      }
+    }
+  }
+
+  /** Behind each instruction of a block, in their order. */
+  behind(number: number): readonly number[] {
+    const block = this.#blocks[number] as Block
+    const { slots } = block
+    const behind = slots.map(() => 0)
+    let demand = this.atEnd(block)
+    for (let i = slots.length - 1; i >= 0; i--) {
+      behind[i] = demand
+      demand = this.#before(slots[i] as Slot, demand)
+    }
+    return behind
+  }
+
+  #before(slot: Slot, after: number): number {
+    const row: Row | undefined = slot.row
+    const { dst, src } = slot
+    const fromRegister = row?.src === 'reg'
+    const source = (demand: number) => (fromRegister ? demand : 0)
+    const pointer = (register: number) =>
+      this.#options.usesWholePointer(slot) ? allOf(register) : lowOf(register)
+    switch (row?.kind) {
+      case 'alu': {
+        const wanted = after & allOf(dst)
+        const rest = after & ~allOf(dst)
+        if (wanted === 0) return rest
+        const isMove = row.op.startsWith('mov')
+        const operands = (demand: (register: number) => number) =>
+          rest | (isMove ? 0 : demand(dst)) | source(demand(src))
+        if (row.bits === 32 || (isMove && row.op !== 'mov')) return operands(lowOf)
+        if ((wanted & highOf(dst)) === 0 && isNarrow(row, slot.constant)) return operands(lowOf)
+        return operands(allOf)
+      }
+      case 'swap': {
+        const wanted = after & allOf(dst)
+        const rest = after & ~allOf(dst)
+        if (wanted === 0) return rest
+        return rest | (row.bits === 64 ? allOf(dst) : lowOf(dst))
+      }
+      case 'load':
+        return (after & ~allOf(dst)) | pointer(src)
+      case 'store':
+        return after | pointer(dst) | source(row.bits === 64 ? allOf(src) : lowOf(src))
+      case 'jump':
+        return row.bits === 64
+          ? after | allOf(dst) | source(allOf(src))
+          : after | lowOf(dst) | source(lowOf(src))
+      default: {
+        const { reads, writes } = this.#use(slot)
+        return (after & ~allOfSet(writes)) | allOfSet(reads)
+      }
+    }
+  }
+
+  #use(slot: Slot): RegisterUse {
+    return registerUse(slot, this.#options.argumentCount, this.#options.calleeReads)
+  }
+}
