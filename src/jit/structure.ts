@@ -27,11 +27,16 @@ import {
   when,
 } from '../wasm/index.ts'
 import type { Block, ControlFlow } from './control-flow.ts'
+import { type CountedLoop, copiesOf } from './counted-loop.ts'
 
 /** What the structure asks of the translator of instructions. */
 export interface BlockTranslator {
-  /** The instructions of a block, without its exit. */
-  body(block: Block): Code
+  /** The instructions of a block, without its exit; of an iteration of a counted loop, if it is one. */
+  body(block: Block, iteration?: Iteration): Code
+  /** How often the loop of one block that begins there runs, where that is known and of use. */
+  counted(head: Block): CountedLoop | undefined
+  /** A local that takes the low word of the counting register before a number of iterations. */
+  countFrom(loop: CountedLoop): { readonly before: Code; readonly origin: Local<'i32'> }
   /** Whether the jump at the end of the block is taken. */
   condition(block: Block): Code<'i32'>
   /** What stands at the head of a loop: the budget. */
@@ -39,6 +44,17 @@ export interface BlockTranslator {
   /** A local for the number of the block that is next, where the graph is not reducible. */
   dispatchLocal(): Local<'i32'>
 }
+
+/** An iteration of a counted loop: how often it has run before, or how often since the register was taken down. */
+export type Iteration =
+  | { readonly loop: CountedLoop; readonly number: number }
+  | {
+      readonly loop: CountedLoop
+      readonly origin: Local<'i32'>
+      /** The first iteration that may begin with the register as it was taken down. */
+      readonly first: number
+      readonly since: number
+    }
 
 /** The code of the whole graph; it does not fall through, since every way out is an instruction of its own. */
 export function structured(flow: ControlFlow, translator: BlockTranslator): Code {
@@ -62,6 +78,13 @@ class Structure {
     let next: number | undefined = number
     while (next !== undefined) {
       const block = this.#block(next)
+      const counted =
+        block.isLoopHead && this.#merges(block).length === 0 ? this.#translator.counted(block) : undefined
+      if (counted !== undefined) {
+        this.#repeat(counted, out)
+        next = this.#go(next, counted.exit, out)
+        continue
+      }
       if (block.isLoopHead) {
         const at = label(`loop ${next}`)
         this.#labels.set(next, at)
@@ -76,6 +99,31 @@ class Structure {
       next = this.#leaf(block, out)
     }
     return seq(...out)
+  }
+
+  /** The iterations of a counted loop: the odd ones first, then as many at a time as are worth it. */
+  #repeat(counted: CountedLoop, out: Code[]): void {
+    const translator = this.#translator
+    const { head, iterations } = counted
+    const copies = copiesOf(counted)
+    const odd = iterations % copies
+    for (let number = 0; number < odd; number++) out.push(translator.body(head, { loop: counted, number }))
+    const rounds = (iterations - odd) / copies
+    if (rounds === 1) {
+      for (let n = 0; n < copies; n++) out.push(translator.body(head, { loop: counted, number: odd + n }))
+      return
+    }
+    const { before, origin } = translator.countFrom(counted)
+    const at = label(`counted ${head.number}`)
+    const inside: Code[] = [before]
+    for (let since = 0; since < copies; since++) {
+      inside.push(translator.body(head, { loop: counted, origin, first: odd, since }))
+    }
+    const { exit } = head
+    const isTakenOut = exit.kind === 'branch' && exit.taken === counted.exit
+    const condition = translator.condition(head)
+    inside.push(brIf(at, isTakenOut ? i32.eqz(condition) : condition))
+    out.push(loop(at, seq(...inside)))
   }
 
   /** A block, then the merge blocks that it dominates, each after a `block` that ends where it begins. */

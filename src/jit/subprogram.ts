@@ -31,6 +31,7 @@ import {
 } from '../wasm/index.ts'
 import { arithmetic32, arithmetic64, comparison32, comparison64, swap64, swapLow } from './arithmetic.ts'
 import type { Block } from './control-flow.ts'
+import { type CountedLoop, countedLoop } from './counted-loop.ts'
 import { type Demand, highOf, isNarrow, lowOf } from './demand.ts'
 import { faultCode } from './fault.ts'
 import { foreignLoad } from './foreign-load.ts'
@@ -39,7 +40,7 @@ import type { ModuleContext } from './module-context.ts'
 import type { Slot } from './program.ts'
 import { isFetch, type Subprogram } from './registers.ts'
 import { type Rotations, rotationsOf } from './rotation.ts'
-import { type BlockTranslator, structured } from './structure.ts'
+import { type BlockTranslator, type Iteration, structured } from './structure.ts'
 import { nothingKnown, type Registers, step, type Value, valuesOf } from './values.ts'
 
 /** The WebAssembly function that code goes into, shared by a subprogram and those inlined in it. */
@@ -158,9 +159,22 @@ export class SubprogramTranslator implements BlockTranslator {
     }
   }
 
-  body(block_: Block): Code {
+  counted(head: Block): CountedLoop | undefined {
+    // Where each iteration is to be paid for, they stay as they are.
+    if (this.context.isChecked) return undefined
+    return countedLoop(this.subprogram.flow, head, this.#known)
+  }
+
+  countFrom({ head, register }: CountedLoop): { readonly before: Code; readonly origin: Local<'i32'> } {
+    const origin = this.embedding.scope.local('i32')
+    this.#arrive(this.#demand.atStart[head.number] as number)
+    return { before: origin.set(this.low(register)), origin }
+  }
+
+  body(block_: Block, iteration?: Iteration): Code {
     this.resultIsZero = undefined
     this.values = [...(this.#known[block_.number] ?? nothingKnown(this.embedding.frameNumber))]
+    if (iteration !== undefined) this.values[iteration.loop.register] = counterAt(iteration)
     const out: Code[] = []
     const { number, slots, exit } = block_
     this.#arrive(this.#demand.atStart[number] as number)
@@ -363,6 +377,8 @@ export class SubprogramTranslator implements BlockTranslator {
         return { before: seq(), address: frame, offset: at }
       }
     }
+    const indexed = this.context.isChecked ? undefined : indexedPlace(value, offset, sizeBytes)
+    if (indexed !== undefined) return indexed
     if (!this.context.isChecked) {
       const address = this.low(register)
       if (offset >= 0) return { before: seq(), address, offset }
@@ -489,6 +505,29 @@ export class SubprogramTranslator implements BlockTranslator {
     )
   }
 }
+
+/** What is known of the register that counts, at the start of an iteration. */
+function counterAt(iteration: Iteration): Value {
+  const { start, step: amount, iterations } = iteration.loop
+  if ('number' in iteration) {
+    return { kind: 'constant', value: BigInt.asUintN(64, start + BigInt(iteration.number) * amount) }
+  }
+  const { origin, first, since } = iteration
+  const ends = [first, iterations].map((n) => start + BigInt(n) * amount)
+  const [low, high] = (ends[0] as bigint) < (ends[1] as bigint) ? ends : ends.reverse()
+  if ((low as bigint) < 0n || (high as bigint) > MOST_INDEX) return undefined
+  return { kind: 'index', origin, most: high as bigint, plus: BigInt(since) * amount }
+}
+
+/** An address that is a constant and a local: the constant is the instruction's, if the sum cannot run over. */
+function indexedPlace(value: Value, offset: number, sizeBytes: number): Place | undefined {
+  if (value?.kind !== 'index') return undefined
+  const displacement = BigInt.asUintN(32, value.plus + BigInt(offset))
+  if (displacement + value.most + BigInt(sizeBytes) > 1n << 32n) return undefined
+  return { before: seq(), address: value.origin.get, offset: Number(displacement) }
+}
+
+const MOST_INDEX = 0x7fff_ffffn
 
 const blockOf = (at: Label, code: Code): Code => block(at, seq(code, unreachable()))
 

@@ -3,6 +3,7 @@
  * the stack. The first select the code of a helper call, the second need no check.
  */
 import type { Row } from '../isa/index.ts'
+import type { Local } from '../wasm/index.ts'
 import type { ControlFlow } from './control-flow.ts'
 import type { Slot } from './program.ts'
 import { registerUse } from './registers.ts'
@@ -11,6 +12,8 @@ export type Value =
   | { readonly kind: 'constant'; readonly value: bigint }
   /** `offset` bytes from r10 of the frame `frame`: a number for each frame of a subprogram and of those inlined. */
   | { readonly kind: 'stack'; readonly frame: number; readonly offset: number }
+  /** `plus` and what a local holds, which is between 0 and `most`. */
+  | { readonly kind: 'index'; readonly origin: Local<'i32'>; readonly most: bigint; readonly plus: bigint }
   | undefined
 
 /** Of r0 to r10. */
@@ -24,7 +27,7 @@ const constantOf = (value: bigint): Value => ({ kind: 'constant', value: BigInt.
 export function same(a: Value, b: Value): boolean {
   if (a === b) return true
   if (a?.kind === 'constant') return b?.kind === 'constant' && a.value === b.value
-  return a !== undefined && b?.kind === 'stack' && a.frame === b.frame && a.offset === b.offset
+  return a?.kind === 'stack' && b?.kind === 'stack' && a.frame === b.frame && a.offset === b.offset
 }
 
 /** Changes `registers` as the instruction does. */
@@ -51,11 +54,16 @@ function result(row: Row, slot: Slot, dst: Value, src: Value): Value {
     if (row.bits === 64) return operand
     return operand?.kind === 'constant' ? constantOf(operand.value & 0xffff_ffffn) : undefined
   }
-  if (row.bits !== 64 || operand?.kind !== 'constant' || dst === undefined) return undefined
+  if (row.bits !== 64 || operand === undefined || dst === undefined) return undefined
+  if (row.op === 'add' && operand.kind === 'index' && dst.kind === 'constant') {
+    return { ...operand, plus: operand.plus + dst.value }
+  }
+  if (operand.kind !== 'constant') return undefined
   const amount = BigInt.asIntN(64, operand.value)
   const signed = row.op === 'add' ? amount : row.op === 'sub' ? -amount : undefined
   if (signed === undefined) return undefined
   if (dst.kind === 'constant') return constantOf(dst.value + signed)
+  if (dst.kind === 'index') return { ...dst, plus: dst.plus + signed }
   const offset = BigInt(dst.offset) + signed
   return offset >= -0x8000n && offset <= 0x7fffn ? { ...dst, offset: Number(offset) } : undefined
 }
