@@ -185,17 +185,21 @@ interface Encoding {
 }
 
 function encode(code: Node, out: number[], state: Encoding): void {
-  if ('kind' in code) {
+  if (!isSequence(code)) {
     if (code.kind === 'branch') encodeBranch(code, out, state)
     else if (code.kind === 'marked') encodeMarked(code, out, state)
     else encodeStructured(code, out, state)
     return
   }
-  for (const item of code) {
+  // By index: every node of a module comes here.
+  for (let n = 0; n < code.length; n++) {
+    const item = code[n] as number | Node
     if (typeof item === 'number') out.push(item)
     else encode(item, out, state)
   }
 }
+
+const isSequence = (code: Node): code is readonly (number | Node)[] => Array.isArray(code)
 
 function encodeMarked({ mark, body }: Marked, out: number[], state: Encoding): void {
   const outer = state.mark
@@ -226,10 +230,10 @@ function encodeBranch(code: Branch, out: number[], state: Encoding): void {
   const { open } = state
   encode(code.operands, out, state)
   out.push(code.opcode)
-  if (code.opcode === 0x0e) out.push(...unsignedLeb128(code.targets.length - 1))
+  if (code.opcode === 0x0e) unsignedLeb128(code.targets.length - 1, out)
   for (const target of code.targets) {
     const position = open.lastIndexOf(target)
     if (position < 0) throw new Error(`branch to ${target.name}, which is not open here`)
-    out.push(...unsignedLeb128(open.length - 1 - position))
+    unsignedLeb128(open.length - 1 - position, out)
   }
 }

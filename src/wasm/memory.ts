@@ -23,9 +23,11 @@ const access =
       Object.entries<Row>(rows).map(([name, [opcode, sizeLog2]]) => [
         name,
         (...operands: (Node | number | undefined)[]): Node => {
-          const offset = operands.find((operand) => typeof operand === 'number') ?? 0
-          const code = operands.filter((operand) => typeof operand === 'object')
-          return [...code, ...opcode, sizeLog2, ...unsignedLeb128(offset)]
+          const last = operands.at(-1)
+          const hasOffset = typeof last !== 'object'
+          if (hasOffset) operands.pop()
+          const immediates = unsignedLeb128(hasOffset ? (last ?? 0) : 0, [...opcode, sizeLog2])
+          return [operands as Node[], immediates]
         },
       ]),
     ) as unknown as { readonly [K in N]: F }

@@ -223,9 +223,12 @@ export class ModuleBuilder {
    * function, as offsets from the start of its entry in the code section (the declarations of locals).
    */
   encode(marks?: Map<string, MarkPlace[]>): Uint8Array<ArrayBuffer> {
-    const out = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
-    const section = (id: number, rows: readonly (readonly number[])[]) => {
-      if (rows.length > 0) append(out, id, vector(rows))
+    const out: Bytes[] = [[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]]
+    const append = (id: number, content: readonly Bytes[]) => {
+      out.push(unsignedLeb128(lengthOf(content), [id]), ...content)
+    }
+    const section = (id: number, rows: readonly Bytes[]) => {
+      if (rows.length > 0) append(id, [unsignedLeb128(rows.length), ...rows])
     }
     section(
       1,
@@ -240,15 +243,21 @@ export class ModuleBuilder {
     section(5, this.#memories)
     section(6, this.#globals)
     section(7, this.#exports)
-    if (this.#start !== undefined) append(out, 8, unsignedLeb128(this.#start))
+    if (this.#start !== undefined) append(8, [unsignedLeb128(this.#start)])
     section(9, this.#elements)
     section(
       10,
       this.#functions.map((one) => encodeFunction(one, marks)),
     )
     section(11, this.#data)
-    append(out, 0, this.#nameSection())
-    return Uint8Array.from(out)
+    append(0, [this.#nameSection()])
+    const bytes = new Uint8Array(lengthOf(out))
+    let at = 0
+    for (const piece of out) {
+      bytes.set(piece, at)
+      at += piece.length
+    }
+    return bytes
   }
 
   #typeIndex({ parameters, result }: FunctionType): number {
@@ -286,8 +295,9 @@ export class ModuleBuilder {
 
   #nameSection(): number[] {
     const out = utf8Vector('name')
-    if (this.#moduleName !== undefined) append(out, 0, utf8Vector(this.#moduleName))
-    append(out, 1, vector(this.#functionNames.map((name, i) => [...unsignedLeb128(i), ...utf8Vector(name)])))
+    if (this.#moduleName !== undefined) subsection(out, 0, utf8Vector(this.#moduleName))
+    const names = this.#functionNames.map((name, i) => [...unsignedLeb128(i), ...utf8Vector(name)])
+    subsection(out, 1, vector(names))
     return out
   }
 }
@@ -300,7 +310,7 @@ function reference<const P extends readonly ValueType[], R extends ResultType>(
 ): FunctionRef<P, R> {
   const operator =
     (opcode: number) =>
-    (...operands: readonly Node[]): Node => [...operands, opcode, ...unsignedLeb128(index)]
+    (...operands: readonly Node[]): Node => [operands, unsignedLeb128(index, [opcode])]
   return {
     index,
     name,
@@ -312,19 +322,20 @@ function reference<const P extends readonly ValueType[], R extends ResultType>(
 
 /** `get` is the opcode of reading; setting follows it, then (for locals) tee. */
 function variable<T extends ValueType>(get: number, index: number): Local<T> {
-  const operand = unsignedLeb128(index)
+  const set = unsignedLeb128(index, [get + 1])
+  const tee = unsignedLeb128(index, [get + 2])
   return {
     index,
-    get: [get, ...operand] as Node as Code<T>,
-    set: (value) => [value, get + 1, ...operand] as Node as Code,
-    tee: (value) => [value, get + 2, ...operand] as Node as Code<T>,
+    get: unsignedLeb128(index, [get]) as Node as Code<T>,
+    set: (value) => [value, set] as Node as Code,
+    tee: (value) => [value, tee] as Node as Code<T>,
   }
 }
 
 function encodeFunction(
   { name, locals, body }: FunctionRecord,
   allMarks: Map<string, MarkPlace[]> | undefined,
-): number[] {
+): Uint8Array {
   if (body === undefined) throw new Error(`function ${name} has no body`)
   const groups: { type: ValueType; count: number }[] = []
   for (const type of locals) {
@@ -337,10 +348,16 @@ function encodeFunction(
   encodeBody(body, code, marks)
   if (marks !== undefined) allMarks?.set(name, marks)
   code.push(0x0b)
-  const out = unsignedLeb128(code.length)
-  for (const byte of code) out.push(byte)
-  return out
+  const out = new Uint8Array(code.length + 5)
+  const size = unsignedLeb128(code.length)
+  out.set(size)
+  out.set(code, size.length)
+  return out.subarray(0, size.length + code.length)
 }
+
+type Bytes = readonly number[] | Uint8Array
+
+const lengthOf = (pieces: readonly Bytes[]): number => pieces.reduce((sum, { length }) => sum + length, 0)
 
 function encodeLimits({ minimum, maximum, shared }: MemoryLimits): number[] {
   const flags = (maximum === undefined ? 0 : 1) | (shared === true ? 2 : 0)
@@ -358,7 +375,7 @@ function vector(rows: readonly (readonly number[])[]): number[] {
   return out
 }
 
-function append(out: number[], id: number, content: readonly number[]): void {
+function subsection(out: number[], id: number, content: readonly number[]): void {
   out.push(id, ...unsignedLeb128(content.length))
   for (const byte of content) out.push(byte)
 }

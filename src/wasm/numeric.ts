@@ -30,7 +30,7 @@ const binary =
 
 export const i32 = {
   /** A 32-bit integer, signed or as the unsigned number of its bit pattern. */
-  const: (value: number) => [0x41, ...signedLeb128(value)] as Node as Code<'i32'>,
+  const: (value: number) => signedLeb128(value, [0x41]) as Node as Code<'i32'>,
   ...unary<'i32', 'i32'>()({
     eqz: 0x45,
     clz: 0x67,
@@ -71,7 +71,7 @@ export const i32 = {
 
 export const i64 = {
   /** A 64-bit integer, signed or as the unsigned number of its bit pattern. */
-  const: (value: bigint) => [0x42, ...signedLeb128Big(value)] as Node as Code<'i64'>,
+  const: (value: bigint) => signedLeb128Big(value, [0x42]) as Node as Code<'i64'>,
   ...unary<'i64', 'i64'>()({
     clz: 0x79,
     ctz: 0x7a,
