@@ -16,9 +16,11 @@ import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from '.
 import { ExceptionSignal, FaultSignal, faultCode, type JitFault } from './fault.ts'
 import { argumentCountOf } from './helper-arguments.ts'
 import {
+  FIRST_FRAME,
   FRAME_STEP,
   FRAMES,
-  frameStart,
+  FRAMES_BYTES,
+  LAST_FRAME,
   MAX_FRAMES,
   MAX_TAIL_CALLS,
   RUN_BYTES,
@@ -56,7 +58,6 @@ export type JitResult =
   | { readonly ok: false; readonly fault: JitFault }
 
 const NO_LIMIT = 2 ** 31 - 1
-const FIRST_FRAME = frameStart(0)
 
 export class Jit {
   readonly #arena: Arena
@@ -185,7 +186,7 @@ export class Jit {
 
   /** The first frame is always open. The others are where nothing is checked, since helpers check their arguments. */
   #resetFrames(block: number, isProved: boolean): void {
-    this.#arena.setAccess(block + FRAMES, MAX_FRAMES * FRAME_STEP, isProved ? 'write' : 'none')
+    this.#arena.setAccess(block + FRAMES, FRAMES_BYTES, isProved ? 'write' : 'none')
     this.#arena.setAccess(block + FIRST_FRAME, STACK_BYTES, 'write')
   }
 
@@ -268,15 +269,19 @@ export class Jit {
       if (result.kind === 'throw') throw new ExceptionSignal(program, result.cookie)
       throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
     }
-    return this.#tailCall(result, run, frame)
+    return this.#tailCall(result, run, frame, pc)
   }
 
-  #tailCall({ tailCall }: JitTailCall, run: number, frame: number): number {
+  #tailCall({ tailCall }: JitTailCall, run: number, frame: number, pc: number): number {
     const { words } = this.#arena
     const count = (run + runBlock.tailCalls) >>> 2
     // The program goes on with r0 as it was.
     if ((words[count] as number) >= MAX_TAIL_CALLS) return 0
     words[count] = (words[count] as number) + 1
+    // It may open all the frames that a verifier allows, and none of them counts itself.
+    if (tailCall.isProved && frame < run + LAST_FRAME) {
+      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
+    }
     const caller = this.#now.program
     this.#now.program = tailCall
     const opens = tailCall.isProved && caller?.isProved === false
@@ -302,7 +307,8 @@ export class Jit {
     const index = program.callbackEntries.indexOf(Number(address - FUNCTION_BASE) / 8)
     if (callback === undefined || index < 0) throw new FaultSignal({ kind: 'not-a-function', pc, address })
     const inner = frame - FRAME_STEP
-    if (inner < run + FRAMES) throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
+    if (inner < run + (program.isProved ? FRAMES : LAST_FRAME))
+      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     const { words } = this.#arena
     for (const [n, value] of args.entries()) setWords(words, (run >>> 2) + 2 * n, value)
     if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'write')

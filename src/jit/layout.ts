@@ -2,7 +2,10 @@
  * The block of arena memory that one run needs, for compiled code and for the JavaScript that serves it.
  *
  *     0            arguments of the call that is being made, its result, and what a run counts
- *     FRAMES       the stacks of 8 frames, the first one highest, with gaps that no program may touch
+ *     FRAMES       the stacks of 15 frames, the first one highest, with gaps that no program may touch
+ *
+ * A program has 8 frames at most. What a verifier has accepted is not checked for that while it runs; a tail call in
+ * the deepest of them may start such a program, which finds 7 more.
  *
  * Blocks are aligned to their size, so that the block of a frame is `frame & -RUN_BYTES`. Frame n's stack begins at
  * `frameStart(n)`: compiled code passes this offset from function to function, and r10 is 512 more.
@@ -10,6 +13,7 @@
 
 export const STACK_BYTES = 512
 export const MAX_FRAMES = 8
+const ALL_FRAMES = 2 * MAX_FRAMES - 1
 export const MAX_TAIL_CALLS = 33
 export const MAX_MAY_GOTO = 8 * 1024 * 1024
 
@@ -34,6 +38,10 @@ export const runBlock = {
 } as const
 
 export const FRAMES = 128
+export const FRAMES_BYTES = ALL_FRAMES * FRAME_STEP
 
 /** Offset in the block of the stack of frame `depth`. */
-export const frameStart = (depth: number): number => FRAMES + (MAX_FRAMES - 1 - depth) * FRAME_STEP
+export const frameStart = (depth: number): number => FRAMES + (ALL_FRAMES - 1 - depth) * FRAME_STEP
+export const FIRST_FRAME = frameStart(0)
+/** That of the last frame where their number is counted. */
+export const LAST_FRAME = frameStart(MAX_FRAMES - 1)

@@ -38,7 +38,7 @@ import { CallTranslator } from './calls.ts'
 import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
-import { FRAME_STEP, FRAMES, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import { FRAME_STEP, LAST_FRAME, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
 import type { DecodedProgram } from './program.ts'
 import type { ArgumentCount } from './registers.ts'
 import { type Subprogram, subprogramsOf } from './registers.ts'
@@ -152,7 +152,7 @@ export class ModuleContext {
 
   checkDepth(frame: Code<'i32'>, pc: number): Code {
     const place = i32.and(frame, i32.const(RUN_BYTES - 1))
-    return when(i32.lt_u(place, i32.const(FRAMES + FRAME_STEP)), this.fault(faultCode.callDepth, pc))
+    return when(i32.lt_u(place, i32.const(LAST_FRAME + FRAME_STEP)), this.fault(faultCode.callDepth, pc))
   }
 
   openFrame(frame: Code<'i32'>): Code {

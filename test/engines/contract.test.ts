@@ -307,6 +307,24 @@ describe.each(['interpreter', 'jit'] as const)('%s', (name) => {
       expect(chain(toSecond, sources)).toMatchObject({ ok: true, value: 107n })
     })
 
+    it('from subprograms end where there are no frames left', () => {
+      const toItself = (programs: Ready[]): EngineEnvironment => ({
+        helper: () => () => ({ tailCall: programs[0]! }),
+      })
+      const source = 'call sub\nexit\nsub: r0 = 0\ncall 12\nr0 = 1\nexit'
+      expect(chain(toItself, [source])).toMatchObject({ ok: false, fault: { kind: 'call-depth' } })
+    })
+
+    it('find all frames of a proved program, even from the last one', () => {
+      // Seven calls deep, then seven calls deep again: only an engine that counts frames ends there.
+      const deep = (last: string) =>
+        `call s1\nexit\n${[1, 2, 3, 4, 5, 6].map((n) => `s${n}: call s${n + 1}\nexit`).join('\n')}\ns7: ${last}`
+      const sources = [deep('call 12\nr0 = 1\nexit'), deep('r0 = 40\n*(u64 *)(r10 - 512) = r0\nexit')]
+      const wanted =
+        name === 'proved jit' ? { ok: true, value: 40n } : { ok: false, fault: { kind: 'call-depth' } }
+      expect(chain(toSecond, sources)).toMatchObject(wanted)
+    })
+
     it(`are ${MAX_TAIL_CALLS} at most; one more falls through`, () => {
       let calls = 0
       const toSelf = (programs: Ready[]): EngineEnvironment => ({
