@@ -59,12 +59,13 @@ export interface EngineUnderTest {
   run(ready: Ready, context: bigint, options?: RunOptions): Outcome
 }
 
-export type EngineName = 'interpreter' | 'jit' | 'proved jit'
+/** Of the mixed one, every second program is proved. */
+export type EngineName = 'interpreter' | 'jit' | 'proved jit' | 'mixed jit'
 
 export function engine(name: EngineName, arena: Arena, environment: EngineEnvironment): EngineUnderTest {
   return name === 'interpreter'
     ? interpreterOn(arena, environment)
-    : jitOn(arena, environment, name !== 'jit')
+    : jitOn(arena, environment, name === 'mixed jit' ? (nth) => nth % 2 === 1 : () => name === 'proved jit')
 }
 
 const outcomeOf = (
@@ -93,7 +94,11 @@ function interpreterOn(arena: Arena, environment: EngineEnvironment): EngineUnde
   }
 }
 
-function jitOn(arena: Arena, environment: EngineEnvironment, isProved: boolean): EngineUnderTest {
+function jitOn(
+  arena: Arena,
+  environment: EngineEnvironment,
+  isProved: (nth: number) => boolean,
+): EngineUnderTest {
   const adapt = (helper: Helper | undefined) =>
     helper &&
     ((r1: bigint, r2: bigint, r3: bigint, r4: bigint, r5: bigint, context: HelperContext) => {
@@ -109,8 +114,9 @@ function jitOn(arena: Arena, environment: EngineEnvironment, isProved: boolean):
     ...(packet === undefined ? {} : { packet }),
     ...(mapAt === undefined ? { argumentCount: () => 5 } : { mapAt, inlinesHelpers: true }),
   })
+  let nth = 0
   return {
-    prepare: (program) => ({ program: jit.compile(program, { isProved }) }),
+    prepare: (program) => ({ program: jit.compile(program, { isProved: isProved(nth++) }) }),
     run: ({ program }, context, options) => outcomeOf(jit.run(program as CompiledProgram, context, options)),
   }
 }
