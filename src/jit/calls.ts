@@ -27,6 +27,7 @@ import { runBlock } from './layout.ts'
 import { MapCalls } from './map-calls.ts'
 import type { ModuleContext } from './module-context.ts'
 import { FUNCTION_BASE, functionAddress, type Slot } from './program.ts'
+import { TAIL_CALL } from './registers.ts'
 import type { SubprogramTranslator } from './subprogram.ts'
 
 type Bridge = FunctionRef<readonly ['i32', 'i32'], 'i32'>
@@ -92,7 +93,7 @@ export class CallTranslator {
         return this.#helper(at, slot)
       case 'kfunc': {
         const bridge = this.#kfuncs.get(`${slot.imm} ${slot.offset}`) as Bridge
-        return this.#bridged(at, 5, (run) => bridge.call(run, i32.const(slot.pc)))
+        return this.#bridged(at, 5, false, (run) => bridge.call(run, i32.const(slot.pc)))
       }
       default:
         return this.#callIndirect(at, slot)
@@ -142,20 +143,24 @@ export class CallTranslator {
   #javascript(at: SubprogramTranslator, slot: Slot): Code {
     const id = slot.imm
     const bridge = this.#helpers.get(id) as Bridge
-    return this.#bridged(at, this.#context.options.argumentCount(id), (block) =>
+    return this.#bridged(at, this.#context.options.argumentCount(id), id === TAIL_CALL, (block) =>
       bridge.call(block, i32.const(slot.pc)),
     )
   }
 
-  /** Stores the arguments, calls, and takes r0. */
-  #bridged(at: SubprogramTranslator, argumentCount: number, call: (run: Code<'i32'>) => Code<'i32'>): Code {
+  /** Stores the arguments, calls, and takes r0; of a tail call that may not happen, the one of before. */
+  #bridged(
+    at: SubprogramTranslator,
+    argumentCount: number,
+    keepsResult: boolean,
+    call: (run: Code<'i32'>) => Code<'i32'>,
+  ): Code {
     const { embedding } = at
     const run = this.#context.runOf(embedding.frame)
     const args = argumentsOf(at).slice(0, argumentCount)
     const result = load64.full(run, runBlock.result)
     return seq(
-      // What a tail call that may not happen leaves in r0.
-      store64.full(run, at.get(0), runBlock.result),
+      ...(keepsResult ? [store64.full(run, at.get(0), runBlock.result)] : []),
       ...args.map((arg, n) => store64.full(run, arg, runBlock.arguments + 8 * n)),
       store32.full(run, embedding.frame, runBlock.frame),
       ...this.#context.saveFuel(embedding),
@@ -170,7 +175,7 @@ export class CallTranslator {
     const { subprograms } = this.#context
     const indirect = this.#indirect as Indirect
     const target = at.get(slot.dst)
-    let code = this.#bridged(at, 5, (run) => indirect.call(run, i32.const(slot.pc), i32.wrap_i64(target)))
+    let code = this.#bridged(at, 5, true, (run) => indirect.call(run, i32.const(slot.pc), i32.wrap_i64(target)))
     for (const entry of subprograms.keys()) {
       const call = at.callSubprogram(entry, argumentsOf(at), at.values.slice(1, 6), slot.pc)
       code = when(i64.eq(target, i64.const(functionAddress(entry))), call, code)

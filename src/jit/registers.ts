@@ -11,6 +11,8 @@ import type { DecodedProgram, Slot } from './program.ts'
 
 const ARGUMENTS = 0b111110
 const R0 = 1
+/** The helper that leaves r0 as it was where it does not do what it is for. */
+export const TAIL_CALL = 12
 const R6 = 1 << 6
 
 /** Answers how many arguments a helper takes; 5 where it is not known. */
@@ -52,8 +54,11 @@ export function registerUse(
       return { reads: dst | src, writes: isFetch(row) ? src : 0 }
     case 'call':
       if (row.op === 'local') return { reads: calleeReads(slot.target), writes: R0 }
-      if (row.op === 'helper') return { reads: firstArguments(argumentCount(slot.imm)), writes: R0 }
-      return { reads: ARGUMENTS | (row.op === 'indirect' ? dst : 0), writes: R0 }
+      if (row.op === 'helper') {
+        const kept = slot.imm === TAIL_CALL ? R0 : 0
+        return { reads: firstArguments(argumentCount(slot.imm)) | kept, writes: R0 }
+      }
+      return { reads: ARGUMENTS | (row.op === 'indirect' ? dst | R0 : 0), writes: R0 }
     case 'exit':
       return { reads: R0, writes: 0 }
     case 'packet':
