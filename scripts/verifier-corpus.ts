@@ -25,7 +25,7 @@ export interface RecordedVerdict {
   readonly verification_time_us: number | null
 }
 
-interface RecordedMap {
+export interface RecordedMap {
   readonly type: number
   readonly name: string
   readonly key_size: number
@@ -36,17 +36,19 @@ interface RecordedMap {
   readonly extra: number
   readonly key_type_id: number
   readonly value_type_id: number
+  readonly vmlinux_value_type_id: number
   readonly btf: string | null
   readonly frozen: boolean
   readonly value: string | null
 }
 
-interface RecordedLoad {
+export interface RecordedLoad {
   readonly id: string
   readonly btf_dir: string
   readonly prog_type_id: number
   readonly expected_attach_type: number
   readonly prog_flags: number
+  readonly kern_version: number
   readonly license: string
   readonly prog_name: string
   readonly attach_btf_id: number
@@ -69,7 +71,7 @@ function parsed(bytes: Uint8Array): Btf | undefined {
  * The recorder names an inner map by a file descriptor that the loader may have closed and used again: then the map it
  * names is not the template, which was declared like an ordinary map of the object.
  */
-function innerIndex(maps: RecordedLoad['maps'], index: number): number {
+export function innerIndex(maps: RecordedLoad['maps'], index: number): number {
   const outer = maps[index]
   if (outer === undefined || outer.inner < 0) return -1
   const recorded = maps[outer.inner]
@@ -78,6 +80,12 @@ function innerIndex(maps: RecordedLoad['maps'], index: number): number {
   if (isTemplate) return outer.inner
   const declared = maps.findIndex((m, i) => i !== index && m.btf !== null && !m.name.includes('.'))
   return declared >= 0 ? declared : outer.inner
+}
+
+export interface RecordedProgram {
+  readonly verdict: RecordedVerdict
+  readonly load: RecordedLoad
+  readonly input: ProgramInput
 }
 
 /** Recorded programs, made into inputs when asked for. */
@@ -114,6 +122,11 @@ export class Corpus {
     return this.#kernels.get(name)
   }
 
+  /** BTF as it was given to BPF_BTF_LOAD. */
+  blob(sha: string): Uint8Array | undefined {
+    return this.#blobs.get(sha)
+  }
+
   #btf(sha: string | null): Btf | undefined {
     if (sha === null) return undefined
     if (!this.#btfs.has(sha)) {
@@ -123,14 +136,14 @@ export class Corpus {
     return this.#btfs.get(sha)
   }
 
-  *programs(corpus?: string): Iterable<{ verdict: RecordedVerdict; input: ProgramInput }> {
+  *programs(corpus?: string): Iterable<RecordedProgram> {
     for (const file of readdirSync(join(this.#folder, 'loads')).sort()) {
       const name = file.replace('.jsonl.gz', '')
       if (corpus !== undefined && name !== corpus) continue
       for (const line of lines(gunzipSync(readFileSync(join(this.#folder, 'loads', file))).toString())) {
         const load = JSON.parse(line) as RecordedLoad
         const verdict = this.verdicts.get(load.id)
-        if (verdict !== undefined) yield { verdict, input: this.#input(load) }
+        if (verdict !== undefined) yield { verdict, load, input: this.#input(load) }
       }
     }
   }

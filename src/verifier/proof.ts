@@ -128,7 +128,7 @@ export class Proof {
   /** Print the whole state before the next instruction: a branch was taken up again. */
   printsState = false
   readonly printer = new StatePrinter()
-  readonly stackLiveness = new StackLiveness()
+  readonly stackLiveness: StackLiveness
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
   readonly #declTags = new Map<Btf, readonly BtfId[]>()
   #instructionEnd = -1
@@ -157,6 +157,7 @@ export class Proof {
     this.isSleepable = (input.flags & 0x10) !== 0
     this.isStrictAlignment = (input.flags & 0x1) !== 0
     this.kernel = input.kernelTypes
+    this.stackLiveness = new StackLiveness(this)
   }
 
   /** The flag for pruning at every instruction, which tests use. */

@@ -105,6 +105,7 @@ function run(p: Proof): void {
   p.target = findTarget(p)
   findLoops(p)
   computeLiveRegisters(p, order)
+  p.stackLiveness.prepare(order)
   if (p.log.level & 2) logLiveRegisters(p)
   verifyFunction(p, 0)
   verifyGlobalFunctions(p)

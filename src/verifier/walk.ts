@@ -41,12 +41,15 @@ function walk(p: Proof): void {
       p.logInstruction()
       p.notes.seen[index] = 1
       const before = index
+      p.stackLiveness.begin(index)
       isOver = step(p, insn)
+      p.stackLiveness.commit()
       p.previous = before
     }
     if (!isOver) continue
     p.markAllScratched()
     endPath(p, p.state)
+    p.stackLiveness.update()
     if (!popBranch(p)) return
     p.printsState = true
   }

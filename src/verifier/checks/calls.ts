@@ -105,6 +105,7 @@ export function checkFunctionCall(p: Proof, insn: Instruction): void {
   forgetCallerSaved(caller)
   p.index = s.start
   p.markAllScratched()
+  p.stackLiveness.enter()
   p.logCall(caller.index)
 }
 
@@ -240,6 +241,7 @@ export function outOfRangeText(r: Register, range: ReturnRange, where: string, n
 /** The exit of a function that was called: back to its caller, or to the helper that called it back. */
 export function returnFromFunction(p: Proof): void {
   const { state } = p
+  p.stackLiveness.update()
   const callee = state.current
   const r0 = callee.regs[0] as Register
   if (r0.kind === BASE.STACK) throw p.refuse(EINVAL, 'cannot return stack pointer to the caller')

@@ -5,10 +5,12 @@ import { EINVAL } from '../refusal.ts'
 import {
   createDynptr,
   dynptrBehind,
+  dynptrSlot,
   dynptrTypeName,
   dynptrTypeOf,
   isInitialisedDynptr,
   isUninitialisedDynptr,
+  markObjectRead,
 } from './dynptr.ts'
 import { checkMemory } from './memory.ts'
 
@@ -44,6 +46,9 @@ export function checkDynptrArgument(p: Proof, n: number, argument: DynptrArgumen
   if (argument.flags !== 0 && dynptrBehind(p, r)?.dynptrType !== type) {
     throw p.refuse(EINVAL, `Expected a dynptr of type ${dynptrTypeName(type)} as arg #${n - 1}`)
   }
+  if (r.kind !== BASE.STACK) return
+  const place = dynptrSlot(p, r)
+  if (place.ok) markObjectRead(p, r.frame, place.index, 2)
 }
 
 export { dynptrBehind }

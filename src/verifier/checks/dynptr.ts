@@ -58,6 +58,22 @@ export function objectSlot(p: Proof, register: Register, what: string, count: nu
 
 export const dynptrSlot = (p: Proof, register: Register): SlotPlace => objectSlot(p, register, 'dynptr', 2)
 
+/** Both slots of a dynptr. */
+function setSlots(p: Proof, frame: Frame, index: number, first: Slot, second: Slot): void {
+  p.setSlot(frame, index, first)
+  p.setSlot(frame, index - 1, second)
+  p.stackLiveness.write(frame.index, index)
+  p.stackLiveness.write(frame.index, index - 1)
+}
+
+/** The slots of something on the stack that a call was given matter. */
+export function markObjectRead(p: Proof, frame: number, index: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    p.stackLiveness.read(frame, index - i)
+    p.scratchedSlots.add(index - i)
+  }
+}
+
 /** What overlaps a dynptr destroys it; one that holds a reference must not be lost. */
 export function destroyDynptrAt(p: Proof, frame: Frame, index: number): void {
   const slot = frame.stack[index]
@@ -68,8 +84,7 @@ export function destroyDynptrAt(p: Proof, frame: Frame, index: number): void {
     throw p.refuse(EINVAL, 'cannot overwrite referenced dynptr')
   }
   const { id } = register
-  p.setSlot(frame, first, EMPTY_SLOT)
-  p.setSlot(frame, first - 1, EMPTY_SLOT)
+  setSlots(p, frame, first, EMPTY_SLOT, EMPTY_SLOT)
   invalidate(
     p.state,
     (r) => (baseOf(r.kind) === BASE.MEM || baseOf(r.kind) === BASE.BTF_ID) && r.dynptrId === id,
@@ -115,8 +130,8 @@ export function createDynptr(p: Proof, register: Register, type: number, cloneOf
   if (type === DYNPTR_TYPE.RINGBUF) first.refObjId = cloneOf !== 0 ? cloneOf : acquireReference(p, p.index)
   const second = first.copy()
   second.firstSlot = false
-  p.setSlot(frame, place.index, new Slot(allBytes(BYTE.DYNPTR), first))
-  p.setSlot(frame, place.index - 1, new Slot(allBytes(BYTE.DYNPTR), second))
+  const slots = [new Slot(allBytes(BYTE.DYNPTR), first), new Slot(allBytes(BYTE.DYNPTR), second)] as const
+  setSlots(p, frame, place.index, ...slots)
 }
 
 /** Submitted or discarded: all dynptrs of the same reference and all slices of them are gone. */
@@ -127,8 +142,7 @@ export function releaseDynptr(p: Proof, register: Register): boolean {
   const held = (frame.stack[place.index] as Slot).register
   const wipe = (f: Frame, index: number): void => {
     const { id } = (f.stack[index] as Slot).register
-    p.setSlot(f, index, EMPTY_SLOT)
-    p.setSlot(f, index - 1, EMPTY_SLOT)
+    setSlots(p, f, index, EMPTY_SLOT, EMPTY_SLOT)
     invalidate(
       p.state,
       (r) => (baseOf(r.kind) === BASE.MEM || baseOf(r.kind) === BASE.BTF_ID) && r.dynptrId === id,

@@ -9,7 +9,7 @@ import type { Proof } from '../proof.ts'
 import { EACCES, EINVAL } from '../refusal.ts'
 import { restoreInterrupts, saveInterrupts } from '../state/references.ts'
 import { EMPTY_SLOT, Slot } from '../state/state.ts'
-import { objectSlot } from './dynptr.ts'
+import { markObjectRead, objectSlot } from './dynptr.ts'
 import { checkMemory } from './memory.ts'
 
 /** Who saved: flags of one kind cannot be restored by the other. */
@@ -31,6 +31,7 @@ export function saveFlags(p: Proof, n: number, irqClass: number): void {
   const flag = pointer(BASE.STACK)
   flag.refObjId = saveInterrupts(p)
   flag.irqClass = irqClass
+  p.stackLiveness.write(r.frame, slot.index)
   p.setSlot(p.frameOf(r), slot.index, new Slot(allBytes(BYTE.IRQ_FLAG), flag))
 }
 
@@ -42,6 +43,7 @@ export function restoreFlags(p: Proof, n: number, irqClass: number): void {
   const frame = p.frameOf(r)
   const { bytes, register } = frame.stack[place.index] as Slot
   if (register.refObjId === 0 || bytes !== allBytes(BYTE.IRQ_FLAG)) throw refuse()
+  markObjectRead(p, r.frame, place.index, 1)
   if (register.irqClass !== irqClass) {
     throw p.refuse(
       EINVAL,
@@ -56,5 +58,6 @@ export function restoreFlags(p: Proof, n: number, irqClass: number): void {
       `cannot restore irq state out of order, expected id=${activeIrqId} acquired at insn_idx=${where}`,
     )
   }
+  p.stackLiveness.write(r.frame, place.index)
   p.setSlot(frame, place.index, EMPTY_SLOT)
 }

@@ -116,6 +116,7 @@ export function createIterator(
     r.btfId = what.btfId
     r.iterState = ITERATOR.ACTIVE
     p.setSlot(frame, place.index - i, new Slot(allBytes(BYTE.ITER), r))
+    p.stackLiveness.write(frame.index, place.index - i)
   }
 }
 
@@ -124,7 +125,10 @@ export function destroyIterator(p: Proof, register: Register, count: number): vo
   if (!place.ok) throw p.refuse(EINVAL, '')
   const frame = p.frameOf(register)
   release(p, (frame.stack[place.index] as Slot).register.refObjId)
-  for (let i = 0; i < count; i++) p.setSlot(frame, place.index - i, EMPTY_SLOT)
+  for (let i = 0; i < count; i++) {
+    p.setSlot(frame, place.index - i, EMPTY_SLOT)
+    p.stackLiveness.write(frame.index, place.index - i)
+  }
 }
 
 export interface IteratorPlace {

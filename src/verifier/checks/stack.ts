@@ -101,6 +101,7 @@ function writeFixed(p: Proof, frame: Frame, offset: number, size: number, from: 
   let register = from >= 0 ? p.reg(from) : undefined
   destroyDynptrAt(p, frame, index)
   const isAligned = offset % 8 === 0
+  if (isAligned && size === 8) p.stackLiveness.write(frame.index, index)
   if (register !== undefined && isAligned && register.kind === BASE.SCALAR) {
     const fits = bitWidth(register) <= size * 8
     if (fits) {
@@ -216,6 +217,7 @@ function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: n
   const slot = frame.stack[index] as Slot
   const { bytes, register } = slot
   p.scratchedSlots.add(index)
+  p.stackLiveness.read(frame.index, index)
   const isReadable = (byte: number): boolean =>
     byte === BYTE.MISC || byte === BYTE.ZERO || byte === BYTE.INVALID
   if (!isSpill(slot)) {
@@ -351,6 +353,7 @@ export function checkStackRange(p: Proof, n: number, offset: number, size: numbe
     const index = slotOf(i)
     const slot = frame.stack[index]
     if (slot === undefined) throw p.refuse(EFAULT, 'allocated_stack too small')
+    p.stackLiveness.read(frame.index, index)
     const byte = byteAt(slot.bytes, byteOf(i))
     if (byte === BYTE.MISC || byte === BYTE.INVALID) continue
     if (byte === BYTE.ZERO) {

@@ -122,14 +122,15 @@ export function popBranch(p: Proof): boolean {
 /** Forgets what is not read any more, so that later states compare equal more often. */
 function clean(p: Proof, state: State): void {
   state.cleaned = true
+  p.stackLiveness.ask(state)
   for (let f = 0; f < state.frames.length; f++) {
     const frame = state.frames[f] as Frame
     const at = frameInstruction(state, f)
     const live = p.notes.liveRegisters[at] as number
     for (let i = 0; i < 10; i++) if ((live & (1 << i)) === 0) frame.regs[i] = EMPTY_REGISTER
-    const slots = p.stackLiveness.liveSlots(p, state, f)
-    if (slots === undefined) continue
-    for (let i = 0; i < frame.stack.length; i++) if (!slots.has(i)) frame.stack[i] = EMPTY_SLOT
+    for (let i = 0; i < frame.stack.length; i++) {
+      if (frame.stack[i] !== EMPTY_SLOT && !p.stackLiveness.isLive(f, i)) frame.stack[i] = EMPTY_SLOT
+    }
   }
 }
 

@@ -1,18 +1,340 @@
 /**
- * Which stack slots will still be read.
+ * Which stack slots will still be read: the others need not be alike for two states to be.
  *
- * Known only after the paths from a state have been walked: each instruction's reads and complete writes are collected
- * per chain of calls while walking, and slots that are read before being written are live. What is not known counts as
- * live.
+ * Rules
+ * - While paths are walked, each instruction collects, for the chain of calls that it runs in, the slots that it may
+ *   read (of any path) and those that it writes whole (on every path), of its own frame and of those below.
+ * - When a path or a function ends, the usual equations are solved for what changed: a slot is live before an
+ *   instruction that reads it, and where it is live behind an instruction that does not write it.
+ * - What a function does to the frames of its callers counts at the call.
+ * - A question about a state may be asked when all paths from it have ended: then nothing is left out.
  *
  * Source: kernel/bpf/liveness.c of Linux 6.18.
  */
+
 import type { Proof } from '../proof.ts'
 import type { State } from '../state/state.ts'
+import { successors } from './graph.ts'
+import { MAX_FRAMES } from './subprograms.ts'
+
+/** Sets of 64 slots, as two 32-bit halves each, one group for each instruction of a function. */
+const READ = 0
+const WRITTEN = 2
+/** Written on every way from here to the function's end. */
+const WRITTEN_LATER = 4
+const LIVE = 6
+const GROUP = 8
+
+/** A function, as called on one chain of calls. */
+class Instance {
+  readonly callsites: readonly number[]
+  /** Slot of the first instruction. */
+  readonly start: number
+  readonly length: number
+  /** For each frame of the chain; undefined where it was never touched. */
+  readonly masks: (Int32Array | undefined)[]
+  /** Instructions that were walked at least once. */
+  readonly walked: Uint8Array
+  isChanged = false
+  /** Some instruction turned out not to write on every path what it was thought to. */
+  isWeaker = false
+
+  constructor(callsites: readonly number[], start: number, length: number) {
+    this.callsites = callsites
+    this.start = start
+    this.length = length
+    this.masks = new Array<Int32Array | undefined>(callsites.length + 1).fill(undefined)
+    this.walked = new Uint8Array(length)
+  }
+
+  get frame(): number {
+    return this.callsites.length
+  }
+
+  masksOf(frame: number): Int32Array {
+    let masks = this.masks[frame]
+    if (masks === undefined) {
+      masks = new Int32Array(this.length * GROUP)
+      this.masks[frame] = masks
+    }
+    return masks
+  }
+
+  isLiveBefore(instruction: number, frame: number, slot: number): boolean {
+    const masks = this.masks[frame]
+    if (masks === undefined) return false
+    const at = (instruction - this.start) * GROUP + LIVE + (slot >> 5)
+    return (masks[at]! & (1 << (slot & 31))) !== 0
+  }
+}
+
+const chainText = ({ callsites, start }: Instance): string => `(${[...callsites, start].join()})`
+
+/** `-8,-24`: offsets of the slots in a set. */
+export function slotsText(low: number, high: number): string {
+  const offsets: number[] = []
+  for (let slot = 0; slot < 64; slot++) {
+    if (((slot < 32 ? low : high) & bitOf(slot)) !== 0) offsets.push(-(slot + 1) * 8)
+  }
+  return offsets.join()
+}
+
+const bitOf = (slot: number): number => 1 << (slot & 31)
 
 export class StackLiveness {
-  /** Slots of frame `f` that may be read after `state`; undefined: all of them. */
-  liveSlots(_p: Proof, _state: State, _f: number): ReadonlySet<number> | undefined {
-    return undefined
+  readonly #proof: Proof
+  readonly #instances = new Map<string, Instance>()
+  /** Where each instruction leads, and each function's instructions after those they lead to. */
+  #targets: readonly (readonly number[])[] = []
+  #orders: readonly (readonly number[])[] = []
+  #current: Instance | undefined = undefined
+  /** What the instruction at hand writes, by frame. */
+  readonly #writes = new Int32Array(MAX_FRAMES * 2)
+  #instruction = 0
+  #query: readonly Instance[] = []
+  #queryInstruction = 0
+  readonly #isLogged: boolean
+
+  constructor(proof: Proof) {
+    this.#proof = proof
+    this.#isLogged = (proof.input.logLevel & 2) !== 0
+  }
+
+  /** Takes the order in which the equations are solved: `postorder` of all functions. */
+  prepare(order: readonly number[]): void {
+    const targets: number[][] = []
+    const orders: number[][] = this.#proof.subprograms.map(() => [])
+    for (const i of order) {
+      targets[i] = successors(this.#proof, i)
+      orders[this.#proof.subprogramContaining(i)]!.push(i)
+    }
+    this.#targets = targets
+    this.#orders = orders
+  }
+
+  /** The instruction that is about to be walked. */
+  begin(instruction: number): void {
+    if (this.#current === undefined) {
+      const { state } = this.#proof
+      this.#current = this.#instanceOf(state, state.currentIndex)
+    }
+    this.#instruction = instruction
+    this.#writes.fill(0, 0, (this.#current.frame + 1) * 2)
+  }
+
+  read(frame: number, slot: number): void {
+    const instance = this.#current
+    if (instance === undefined) return
+    if (slot < 32) this.#addReads(instance, frame, this.#instruction, bitOf(slot), 0)
+    else this.#addReads(instance, frame, this.#instruction, 0, bitOf(slot))
+  }
+
+  /** All eight bytes are written, whatever the path. */
+  write(frame: number, slot: number): void {
+    this.#writes[frame * 2 + (slot >> 5)]! |= bitOf(slot)
+  }
+
+  /** The instruction was walked. */
+  commit(): void {
+    if (this.#current !== undefined) this.#commit(this.#current)
+  }
+
+  /** A function was entered: the chain of calls is another. */
+  enter(): void {
+    this.#current = undefined
+  }
+
+  /** A function or a path ended: solves the equations along the current chain of calls, innermost first. */
+  update(): void {
+    this.#current = undefined
+    const { state } = this.#proof
+    for (let frame = state.currentIndex; frame >= 0; frame--) {
+      const instance = this.#instanceOf(state, frame)
+      if (!instance.isChanged) continue
+      this.#solve(instance)
+      instance.isChanged = false
+      instance.isWeaker = false
+    }
+  }
+
+  /** Prepares questions about a state all of whose paths have ended. */
+  ask(state: State): void {
+    this.#query = state.frames.map((_, frame) => this.#instanceOf(state, frame))
+    this.#queryInstruction = state.instruction
+  }
+
+  isLive(frame: number, slot: number): boolean {
+    const query = this.#query
+    const innermost = query[query.length - 1] as Instance
+    if (innermost.isLiveBefore(this.#queryInstruction, frame, slot)) return true
+    const { callsCallback } = this.#proof.notes
+    for (let f = frame; f < query.length - 1; f++) {
+      const callsite = innermost.callsites[f] as number
+      // A callback may be called again.
+      const next = callsCallback[callsite] === 1 ? callsite : callsite + 1
+      if ((query[f] as Instance).isLiveBefore(next, frame, slot)) return true
+    }
+    return false
+  }
+
+  #instanceOf(state: State, frame: number): Instance {
+    const callsites: number[] = []
+    for (let f = 1; f <= frame; f++) callsites.push(state.frames[f]!.callsite)
+    const { start, end } = this.#proof.subprograms[state.frames[frame]!.subprogram]!
+    return this.#instance(callsites, start, end - start)
+  }
+
+  #instance(callsites: readonly number[], start: number, length: number): Instance {
+    const key = callsites.length === 0 ? `${start}` : `${callsites.join()},${start}`
+    let instance = this.#instances.get(key)
+    if (instance === undefined) {
+      instance = new Instance(callsites, start, length)
+      this.#instances.set(key, instance)
+    }
+    return instance
+  }
+
+  #addReads(instance: Instance, frame: number, instruction: number, low: number, high: number): void {
+    const masks = instance.masksOf(frame)
+    const at = (instruction - instance.start) * GROUP
+    const newLow = low & ~masks[at + READ]!
+    const newHigh = high & ~masks[at + READ + 1]!
+    if ((newLow & ~masks[at + LIVE]!) !== 0 || (newHigh & ~masks[at + LIVE + 1]!) !== 0) {
+      instance.isChanged = true
+    }
+    masks[at + READ]! |= low
+    masks[at + READ + 1]! |= high
+  }
+
+  #commit(instance: Instance): void {
+    const index = this.#instruction - instance.start
+    const wasWalked = instance.walked[index] === 1
+    for (let frame = 0; frame <= instance.frame; frame++) {
+      let low = this.#writes[frame * 2] as number
+      let high = this.#writes[frame * 2 + 1] as number
+      if (low === 0 && high === 0 && !(wasWalked && instance.masks[frame] !== undefined)) continue
+      const masks = instance.masksOf(frame)
+      const at = index * GROUP + WRITTEN
+      const oldLow = masks[at] as number
+      const oldHigh = masks[at + 1] as number
+      if (wasWalked) {
+        low &= oldLow
+        high &= oldHigh
+      }
+      if (low === oldLow && high === oldHigh) continue
+      masks[at] = low
+      masks[at + 1] = high
+      instance.isChanged = true
+      if ((oldLow & ~low) !== 0 || (oldHigh & ~high) !== 0) instance.isWeaker = true
+    }
+    instance.walked[index] = 1
+  }
+
+  #solve(instance: Instance): void {
+    const { masks, start } = instance
+    if (instance.isWeaker) {
+      for (const m of masks) {
+        for (let i = 0; m !== undefined && i < m.length; i += GROUP) m.fill(0, i + WRITTEN_LATER, i + LIVE)
+      }
+    }
+    const order = this.#orders[this.#proof.subprogramContaining(start)] ?? []
+    let rounds = 0
+    for (let changed = true; changed; rounds++) {
+      changed = false
+      for (let frame = 0; frame < masks.length; frame++) {
+        const m = masks[frame]
+        if (m === undefined) continue
+        for (let n = 0; n < order.length; n++) {
+          if (this.#solveOne(instance, frame, m, order[n] as number)) changed = true
+        }
+      }
+    }
+    if (this.#isLogged)
+      this.#proof.say(`${chainText(instance)} live stack update done in ${rounds} iterations\n`)
+    if (instance.frame > 0) this.#carryToCaller(instance)
+  }
+
+  #solveOne(instance: Instance, frame: number, masks: Int32Array, instruction: number): boolean {
+    const targets = this.#targets[instruction] as readonly number[]
+    if (targets.length === 0) return false
+    const { start } = instance
+    const at = (instruction - start) * GROUP
+    let liveLow = 0
+    let liveHigh = 0
+    let laterLow = -1
+    let laterHigh = -1
+    for (let t = 0; t < targets.length; t++) {
+      const to = ((targets[t] as number) - start) * GROUP
+      liveLow |= masks[to + LIVE]!
+      liveHigh |= masks[to + LIVE + 1]!
+      laterLow &= masks[to + WRITTEN_LATER]!
+      laterHigh &= masks[to + WRITTEN_LATER + 1]!
+    }
+    const writtenLow = masks[at + WRITTEN] as number
+    const writtenHigh = masks[at + WRITTEN + 1] as number
+    laterLow |= writtenLow
+    laterHigh |= writtenHigh
+    liveLow = (liveLow & ~writtenLow) | masks[at + READ]!
+    liveHigh = (liveHigh & ~writtenHigh) | masks[at + READ + 1]!
+    if (
+      liveLow === masks[at + LIVE] &&
+      liveHigh === masks[at + LIVE + 1] &&
+      laterLow === masks[at + WRITTEN_LATER] &&
+      laterHigh === masks[at + WRITTEN_LATER + 1]
+    ) {
+      return false
+    }
+    if (this.#isLogged)
+      this.#logChange(instance, frame, instruction, [liveLow, liveHigh, laterLow, laterHigh])
+    masks[at + LIVE] = liveLow
+    masks[at + LIVE + 1] = liveHigh
+    masks[at + WRITTEN_LATER] = laterLow
+    masks[at + WRITTEN_LATER + 1] = laterHigh
+    return true
+  }
+
+  /** What Linux writes at level 2 of a change at an instruction that touches the stack, or that paths stop at. */
+  #logChange(
+    instance: Instance,
+    frame: number,
+    instruction: number,
+    [liveLow, liveHigh, laterLow, laterHigh]: readonly [number, number, number, number],
+  ): void {
+    const masks = instance.masks[frame] as Int32Array
+    const at = (instruction - instance.start) * GROUP
+    const isQuiet =
+      masks.subarray(at + READ, at + WRITTEN_LATER).every((half) => half === 0) &&
+      instruction !== instance.start &&
+      this.#proof.notes.prunePoint[instruction] === 0
+    if (isQuiet) return
+    const say = (what: string, place: number, low: number, high: number): void => {
+      const oldLow = masks[at + place] as number
+      const oldHigh = masks[at + place + 1] as number
+      if (low === oldLow && high === oldHigh) return
+      const added = slotsText(low & ~oldLow, high & ~oldHigh)
+      const gone = slotsText(oldLow & ~low, oldHigh & ~high)
+      this.#proof.say(
+        `${chainText(instance)} frame ${frame} insn ${instruction} ${added === '' ? '' : `+${what} ${added} `}${gone === '' ? '' : `-${what} ${gone}`}\n`,
+      )
+    }
+    say('live', LIVE, liveLow, liveHigh)
+    say('written', WRITTEN_LATER, laterLow, laterHigh)
+  }
+
+  /** What the function does to its callers' frames is done by the call. */
+  #carryToCaller(instance: Instance): void {
+    const callsite = instance.callsites[instance.frame - 1] as number
+    const { start, end } = this.#proof.subprograms[this.#proof.subprogramContaining(callsite)]!
+    const outer = this.#instance(instance.callsites.slice(0, -1), start, end - start)
+    this.#instruction = callsite
+    this.#writes.fill(0)
+    for (let frame = 0; frame < instance.frame; frame++) {
+      const masks = instance.masks[frame]
+      if (masks === undefined) continue
+      this.#writes[frame * 2] = masks[WRITTEN_LATER] as number
+      this.#writes[frame * 2 + 1] = masks[WRITTEN_LATER + 1] as number
+      this.#addReads(outer, frame, callsite, masks[LIVE] as number, masks[LIVE + 1] as number)
+    }
+    this.#commit(outer)
   }
 }

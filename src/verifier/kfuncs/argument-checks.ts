@@ -1,7 +1,7 @@
 /** Checks of single arguments of kernel functions, by what the parameter is. */
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import { BTF_KIND, type Btf, type BtfId, type BtfType } from '../../btf/index.ts'
-import { DYNPTR_TYPE, dynptrFlagOf } from '../checks/dynptr.ts'
+import { DYNPTR_TYPE, dynptrFlagOf, markObjectRead } from '../checks/dynptr.ts'
 import { checkDynptrArgument, dynptrBehind } from '../checks/dynptr-arguments.ts'
 import { isProjection } from '../checks/global-functions.ts'
 import { asIfNotNull, checkSizedMemory } from '../checks/helper-memory.ts'
@@ -109,6 +109,7 @@ export function checkIterator(p: Proof, kfunc: Kfunc, index: number, facts: Kfun
     default:
   }
   const place = iteratorPlace(p, r, count)
+  markObjectRead(p, place.frame, place.slot, count)
   facts.iterator = place
   facts.refObjId = (p.frameOf(r).stack[place.slot] as Slot).register.refObjId
   if (flags.has('ITER_DESTROY')) destroyIterator(p, r, count)
