@@ -127,7 +127,7 @@ export const prototypeRows = [
   { id: 67, name: 'bpf_get_stack', takes: 'ARG_PTR_TO_CTX, ARG_PTR_TO_MEM | MEM_UNINIT | MEM_WRITE, ARG_CONST_SIZE_OR_ZERO, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('tracepoint perf_event'), is: 'gplOnly' },
   { id: 67, name: 'bpf_get_stack', takes: 'ARG_PTR_TO_CTX, ARG_PTR_TO_MEM | MEM_RDONLY, ARG_CONST_SIZE_OR_ZERO, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('raw_tracepoint raw_tracepoint_writable tracing lsm syscall'), is: 'gplOnly' },
   { id: 68, name: 'bpf_skb_load_bytes_relative', takes: 'ARG_PTR_TO_CTX, ARG_ANYTHING, ARG_PTR_TO_MEM | MEM_UNINIT | MEM_WRITE, ARG_CONST_SIZE, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('socket_filter sched_cls sched_act cgroup_skb sk_reuseport') },
-  { id: 69, name: 'bpf_fib_lookup', takes: 'ARG_PTR_TO_CTX, ARG_PTR_TO_MEM, ARG_CONST_SIZE, ARG_ANYTHING', returns: 'RET_INTEGER', types: TC_AND_XDP, is: 'gplOnly' },
+  { id: 69, name: 'bpf_fib_lookup', takes: 'ARG_PTR_TO_CTX, ARG_PTR_TO_MEM | MEM_WRITE, ARG_CONST_SIZE, ARG_ANYTHING', returns: 'RET_INTEGER', types: TC_AND_XDP, is: 'gplOnly' },
   { id: 70, name: 'bpf_sock_hash_update', takes: 'ARG_PTR_TO_CTX, ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('sock_ops'), is: 'packetAccess' },
   { id: 71, name: 'bpf_msg_redirect_hash', takes: 'ARG_PTR_TO_CTX, ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('sk_msg') },
   { id: 72, name: 'bpf_sk_redirect_hash', takes: 'ARG_PTR_TO_CTX, ARG_CONST_MAP_PTR, ARG_PTR_TO_MAP_KEY, ARG_ANYTHING', returns: 'RET_INTEGER', types: only('sk_skb') },

@@ -19,6 +19,7 @@ import { StackLiveness } from './flow/stack-liveness.ts'
 import type { Subprogram } from './flow/subprograms.ts'
 import type { KfuncTable } from './kfuncs/table.ts'
 import { isGplCompatible } from './license.ts'
+import { BacktrackingLog } from './log/backtracking.ts'
 import { VerifierLog } from './log/log.ts'
 import { StatePrinter } from './log/printer.ts'
 import type { MapSpec, ProgramInput, SourceLine } from './program.ts'
@@ -110,6 +111,8 @@ export class Proof {
   processedAtLastState = 0
   totalStates = 0
   exploredCount = 0
+  evictedCount = 0
+  backEdgeCount = 0
   peakStates = 0
   mostStatesAtOne = 0
   lastId = 0
@@ -129,7 +132,10 @@ export class Proof {
   printsState = false
   readonly printer = new StatePrinter()
   readonly stackLiveness: StackLiveness
+  /** At log level 2 only. */
+  readonly backtrackingLog: BacktrackingLog | undefined
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
+  readonly #innerMaps = new Map<MapSpec, MapSpec>()
   readonly #declTags = new Map<Btf, readonly BtfId[]>()
   #instructionEnd = -1
   #instructionLength = 0
@@ -158,6 +164,7 @@ export class Proof {
     this.isStrictAlignment = (input.flags & 0x1) !== 0
     this.kernel = input.kernelTypes
     this.stackLiveness = new StackLiveness(this)
+    this.backtrackingLog = (input.logLevel & 2) === 0 ? undefined : new BacktrackingLog(this)
   }
 
   /** The flag for pruning at every instruction, which tests use. */
@@ -277,6 +284,16 @@ export class Proof {
     return known ?? 'unknown'
   }
 
+  /** What is known of any map inside a map of maps: all but the name of the one that it was made with. */
+  innerOf(template: MapSpec): MapSpec {
+    let inner = this.#innerMaps.get(template)
+    if (inner === undefined) {
+      inner = { ...template, name: '' }
+      this.#innerMaps.set(template, inner)
+    }
+    return inner
+  }
+
   /** Tags of functions, variables and types. */
   declTags(btf: Btf): readonly BtfId[] {
     let tags = this.#declTags.get(btf)
@@ -332,6 +349,21 @@ export class Proof {
     )
   }
 
+  /** What the instruction changed, beside it, or on a line of its own where something was written since. */
+  logState(): void {
+    if ((this.log.level & 3) === 0) return
+    const { state, printer } = this
+    const text = printer.state(state, state.currentIndex, false, {
+      registers: this.scratchedRegisters,
+      slots: this.scratchedSlots,
+    })
+    if (this.log.reopenLine(this.#instructionEnd)) {
+      this.say(`${' '.repeat(columnsBefore(this.#instructionLength) - 1)};${text}`)
+    } else this.say(`${this.index}:${text}`)
+    this.scratchedRegisters = 0
+    this.scratchedSlots.clear()
+  }
+
   logInstruction(): void {
     if ((this.log.level & 3) === 0) {
       this.scratchedRegisters = 0
@@ -342,23 +374,17 @@ export class Proof {
       this.say(`\nfrom ${this.previous} to ${this.index}:${printer.state(state, state.currentIndex, true)}`)
       this.printsState = false
     }
-    if (this.scratchedRegisters !== 0 || this.scratchedSlots.size > 0) {
-      const text = printer.state(state, state.currentIndex, false, {
-        registers: this.scratchedRegisters,
-        slots: this.scratchedSlots,
-      })
-      if (this.log.reopenLine(this.#instructionEnd)) {
-        this.say(`${' '.repeat(columnsBefore(this.#instructionLength) - 1)};${text}`)
-      } else this.say(`${this.index}:${text}`)
-      this.scratchedRegisters = 0
-      this.scratchedSlots.clear()
-    }
+    if (this.scratchedRegisters !== 0 || this.scratchedSlots.size > 0) this.logState()
     this.#logSource()
-    const { opcode } = this.insn(this.index)
-    const line = `${this.index}: (${opcode.toString(16).padStart(2, '0')}) ${this.disassemble(this.index)}\n`
+    const line = this.instructionText(this.index)
     this.say(line)
     this.#instructionLength = line.length
     this.#instructionEnd = this.log.position
+  }
+
+  /** `4: (b7) r0 = 0` and a line end. */
+  instructionText(index: number): string {
+    return `${index}: (${this.insn(index).opcode.toString(16).padStart(2, '0')}) ${this.disassemble(index)}\n`
   }
 
   /** The source line, where another one begins. */
@@ -389,7 +415,7 @@ export class Proof {
     }
     return disassembleAt(this.program, index, {
       helperName: (id) => anyHelperName(id),
-      kfuncName: (id, offset) => this.kfuncs.nameOf(id, offset),
+      kfuncName: (id, offset) => (id === 0 ? '' : this.kfuncs.nameOf(id, offset)),
     }).text
   }
 }

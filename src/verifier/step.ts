@@ -40,6 +40,7 @@ function exit(p: Proof, isException: boolean): boolean {
   if (isException) return END
   if (p.state.currentIndex > 0) {
     returnFromFunction(p)
+    p.printsState = true
     return GOES_ON
   }
   checkReturnValue(p, 0)

@@ -68,7 +68,6 @@ export function verifyFunction(p: Proof, subprogram: number): void {
   p.pending = []
   p.explored = new Map()
   p.loops = new Map()
-  p.exploredCount = 0
   p.scratchedRegisters = 0
   p.scratchedSlots.clear()
   const isExtension = p.input.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
@@ -98,6 +97,7 @@ export function verifyFunction(p: Proof, subprogram: number): void {
     frame.regs[1] = pointer(BASE.CTX)
   }
   p.scratchedRegisters = 0x7ff
+  p.printsState = false
   walk(p)
   if ((p.log.level & 2) === 0) p.log.rewind(0)
 }
@@ -111,5 +111,8 @@ export function verifyGlobalFunctions(p: Proof): void {
     if (next < 0) return
     p.subprograms[next]!.isVerified = true
     verifyFunction(p, next)
+    if ((p.log.level & 3) !== 0) {
+      p.say(`Func#${next} ('${p.subprograms[next]!.name}') is safe for any args that match its prototype\n`)
+    }
   }
 }

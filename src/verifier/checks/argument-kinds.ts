@@ -192,7 +192,7 @@ export function checkKind(
   }
   if (id === undefined || kernel === undefined) throw p.refuse(EFAULT, 'missing arg compatible BTF ID')
   const strict = argument.isRelease && facts.id !== HELPER.skRelease
-  if (typesMatch(r.btf as Btf, r.btfId, r.off, kernel, id, strict)) return
+  if (typesMatch(p, r.btf as Btf, r.btfId, r.off, kernel, id, strict)) return
   const have = (r.btf as Btf).nameOf(r.btfId as BtfId)
   throw p.refuse(EACCES, `R${n} is of type ${have} but ${kernel.nameOf(id as BtfId)} is expected`)
 }

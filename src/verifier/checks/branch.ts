@@ -261,6 +261,7 @@ export function checkBranch(p: Proof, insn: Instruction): void {
   if (taken !== undefined) {
     if (a.kind === BASE.SCALAR) markPrecise(p, dst)
     if (isRegisterForm && b.kind === BASE.SCALAR) markPrecise(p, src)
+    p.logState()
     p.index += taken ? insn.offset + 1 : 1
     return
   }
@@ -338,5 +339,6 @@ export function checkBranch(p: Proof, insn: Instruction): void {
   } else if (isRegisterForm) {
     matchPackets(insn, a, b, here, there)
   }
+  p.logState()
   p.index++
 }

@@ -124,6 +124,7 @@ export function pushCallback(
   argumentProblem(p, subprogram)
   const s = p.subprograms[subprogram]!
   s.isCallback = true
+  p.markAllScratched()
   if (isAsync) {
     s.isAsyncCallback = true
     const fresh = new State()
@@ -261,5 +262,5 @@ export function returnFromFunction(p: Proof): void {
   state.frames.pop()
   if (!wasCallback) return
   const before = previousEntry(p, state, p.index)
-  if (before !== undefined) widen(before, state)
+  if (before !== undefined) widen(p, before, state)
 }

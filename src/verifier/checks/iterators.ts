@@ -9,10 +9,10 @@
 import type { Btf } from '../../btf/index.ts'
 import { allBytes, BASE, BYTE, FLAG } from '../domain/kinds.ts'
 import { knownScalar, pointer, type Register, unknownScalar } from '../domain/register.ts'
-import { pushBranch } from '../flow/paths.ts'
+import { bucketOf, pushBranch } from '../flow/paths.ts'
 import type { Proof } from '../proof.ts'
 import { EFAULT, EINVAL } from '../refusal.ts'
-import { sameRegister } from '../state/equal.ts'
+import { exactMatcher } from '../state/equal.ts'
 import { acquireReference, release } from '../state/references.ts'
 import { EMPTY_SLOT, type Frame, isSpill, Slot, type State } from '../state/state.ts'
 import { objectSlot, type SlotPlace } from './dynptr.ts'
@@ -27,30 +27,33 @@ const sameCallsites = (a: State, b: State): boolean =>
 /** The nearest state before `current`, on its own path, that stopped at the same place. */
 export function previousEntry(p: Proof, current: State | undefined, instruction: number): State | undefined {
   if (current === undefined) return undefined
-  const key = instruction * 0x10_0000 + (p.state.current.callsite + 1)
-  const list = p.explored.get(key)
+  const list = p.explored.get(bucketOf(p, p.state, instruction))
   return list?.findLast(
     (s) =>
       s.instruction === instruction && s.branches > 0 && sameCallsites(s, current) && s.depth < current.depth,
   )
 }
 
-function widenRegister(old: Register, current: Register): Register {
+type Matcher = (old: Register, current: Register) => boolean
+
+function widenRegister(old: Register, current: Register, isSame: Matcher): Register {
   if (old.kind !== BASE.SCALAR || current.kind !== BASE.SCALAR) return current
-  if (old.precise || current.precise || sameRegister(old, current)) return current
+  if (old.precise || current.precise || isSame(old, current)) return current
   return unknownScalar()
 }
 
-export function widen(old: State, current: State): void {
+export function widen(p: Proof, old: State, current: State): void {
+  const isSame = exactMatcher(p)
   for (let f = old.frames.length - 1; f >= 0; f--) {
     const a = old.frames[f] as Frame
     const b = current.frames[f] as Frame
-    for (let i = 0; i < 11; i++) b.regs[i] = widenRegister(a.regs[i] as Register, b.regs[i] as Register)
+    for (let i = 0; i < 11; i++)
+      b.regs[i] = widenRegister(a.regs[i] as Register, b.regs[i] as Register, isSame)
     for (let i = 0; i < a.stack.length; i++) {
       const x = a.stack[i] as Slot
       const y = b.stack[i]
       if (y === undefined || !isSpill(x) || !isSpill(y)) continue
-      const r = widenRegister(x.register, y.register)
+      const r = widenRegister(x.register, y.register, isSame)
       if (r !== y.register) b.stack[i] = new Slot(y.bytes, r)
     }
   }
@@ -59,7 +62,7 @@ export function widen(old: State, current: State): void {
 /** may_goto: the round that is queued. */
 export function widenAtLoopHead(p: Proof, queued: State, instruction: number): void {
   const before = previousEntry(p, p.state.parent, instruction)
-  if (before !== undefined) widen(before, queued)
+  if (before !== undefined) widen(p, before, queued)
 }
 
 const iteratorSlot = (p: Proof, register: Register, count: number): SlotPlace =>
@@ -172,7 +175,7 @@ export function nextElement(p: Proof, place: IteratorPlace): void {
       r.iterState = ITERATOR.ACTIVE
       r.iterDepth++
     })
-    if (before !== undefined) widen(before, queued)
+    if (before !== undefined) widen(p, before, queued)
     const { regs } = queued.current
     regs[0] = notNull(p, regs[0] as Register)
   }

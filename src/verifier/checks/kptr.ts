@@ -47,7 +47,7 @@ export function kptrMatches(p: Proof, field: RecordField, r: Register, n: number
   if (baseOf(r.kind) !== BASE.BTF_ID || (r.kind & ~0xff & ~allowed) !== 0 || r.btf === undefined)
     throw refuse('')
   checkUnmodified(p, r, n, true)
-  if (!typesMatch(r.btf, r.btfId, r.off, btf, btfId, !isLoose)) {
+  if (!typesMatch(p, r.btf, r.btfId, r.off, btf, btfId, !isLoose)) {
     throw refuse(r.btf.nameOf(r.btfId as BtfId))
   }
 }

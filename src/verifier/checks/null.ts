@@ -11,7 +11,7 @@ export function notNull(p: Proof, register: Register): Register {
     const { inner, type } = r.map
     if (inner !== undefined) {
       r.kind = BASE.CONST_MAP
-      r.map = inner
+      r.map = p.innerOf(inner)
       if (p.records.needsMapUid(inner)) r.mapUid = r.id
     } else if (type === BPF_MAP_TYPE.BPF_MAP_TYPE_XSKMAP) r.kind = BASE.XDP_SOCK
     else if (type === BPF_MAP_TYPE.BPF_MAP_TYPE_SOCKMAP || type === BPF_MAP_TYPE.BPF_MAP_TYPE_SOCKHASH) {

@@ -126,11 +126,7 @@ function writeFixed(p: Proof, frame: Frame, offset: number, size: number, from: 
     spill(p, frame, index, register, size)
   } else {
     let { bytes } = frame.stack[index] as Slot
-    if (isSpecial(bytes)) {
-      for (let i = 0; i < 8; i++)
-        if (byteAt(bytes, i) === BYTE.SPILL || byteAt(bytes, i) > BYTE.ZERO)
-          bytes = withByte(bytes, i, BYTE.MISC)
-    }
+    if (isSpecial(bytes)) bytes = scrubbed(bytes)
     let byte: number = BYTE.MISC
     if (
       (register !== undefined && isNull(register)) ||
@@ -206,6 +202,7 @@ export function writeStack(p: Proof, pointer: Register, offset: number, size: nu
 function readBytes(p: Proof, frame: Frame, min: number, max: number, into: number): void {
   let zeros = 0
   for (let i = min; i < max; i++) {
+    p.scratchedSlots.add(slotOf(i))
     if (byteAt((frame.stack[slotOf(i)] as Slot).bytes, byteOf(i)) !== BYTE.ZERO) break
     zeros++
   }
@@ -304,11 +301,11 @@ export function checkStackBounds(p: Proof, n: number, offset: number, size: numb
   if (isOutside || size < 0) {
     const errno = size < 0 ? EFAULT : EACCES
     if (pointer.mask === 0n) {
-      throw p.refuse(errno, `invalid ${what} stack R${n} off=${min} size=${size}`)
+      throw p.refuse(errno, `invalid ${what} stack R${n} off=${min} size=${size | 0}`)
     }
     throw p.refuse(
       errno,
-      `invalid variable-offset ${what} stack R${n} var_off=${tnumText(pointer.value, pointer.mask)} off=${offset} size=${size}`,
+      `invalid variable-offset ${what} stack R${n} var_off=${tnumText(pointer.value, pointer.mask)} off=${offset} size=${size | 0}`,
     )
   }
   growStack(p, frame, -min)
@@ -358,14 +355,14 @@ export function checkStackRange(p: Proof, n: number, offset: number, size: numbe
     if (byte === BYTE.MISC || byte === BYTE.INVALID) continue
     if (byte === BYTE.ZERO) {
       if (how.isWrite)
-        p.setSlot(frame, index, new Slot(withByte(slot.bytes, byteOf(i), BYTE.MISC), slot.register))
+        frame.stack[index] = new Slot(withByte(slot.bytes, byteOf(i), BYTE.MISC), slot.register)
       continue
     }
     if (isSpill(slot)) {
       if (how.isWrite) {
         let { bytes } = slot
         for (let j = 0; j < 8; j++) if (byteAt(bytes, j) === BYTE.SPILL) bytes = withByte(bytes, j, BYTE.MISC)
-        p.setSlot(frame, index, new Slot(bytes, unknownScalar()))
+        frame.stack[index] = new Slot(bytes, unknownScalar())
       }
       continue
     }

@@ -33,6 +33,9 @@ const POINTER_TAGS: Readonly<Record<string, number>> = {
   rcu: FLAG.RCU,
 }
 
+/** As messages name it. */
+const nameOf = ({ name }: { readonly name: string }): string => (name === '' ? '(anon)' : name)
+
 interface WalkFlags {
   untrusted: boolean
 }
@@ -42,7 +45,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
   let type = skipModifiers(btf, start)
   let offset = at
   for (;;) {
-    const name = type.name
+    const name = nameOf(type)
     if (type.kind !== BTF_KIND.STRUCT && type.kind !== BTF_KIND.UNION) {
       return { kind: 'error', errno: EINVAL, message: `Type '${name}' is not a struct` }
     }
@@ -83,7 +86,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
       if (offset < begin) break
       let memberSize = btf.sizeOf(member.type)
       if (memberSize === undefined) {
-        return { kind: 'error', errno: EINVAL, message: `field ${member.name} doesn't have size` }
+        return { kind: 'error', errno: EINVAL, message: `field ${nameOf(member)} doesn't have size` }
       }
       const end = begin + memberSize
       if (offset >= end) continue
@@ -112,7 +115,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
           return {
             kind: 'error',
             errno: EACCES,
-            message: `cannot access ptr member ${member.name} with moff ${begin} in struct ${name} with off ${offset} size ${size}`,
+            message: `cannot access ptr member ${nameOf(member)} with moff ${begin} in struct ${name} with off ${offset} size ${size}`,
           }
         }
         const tag = btf.typeById(memberType.type)
@@ -127,7 +130,7 @@ function walk(btf: Btf, start: BtfId, at: number, size: number, flags: WalkFlags
         return {
           kind: 'error',
           errno: EACCES,
-          message: `access beyond the end of member ${member.name} (mend:${end}) in struct ${name} with off ${offset} size ${size}`,
+          message: `access beyond the end of member ${nameOf(member)} (mend:${end}) in struct ${name} with off ${offset} size ${size}`,
         }
       }
       return { kind: 'scalar' }
@@ -174,7 +177,7 @@ export function structAccess(p: Proof, register: Register, offset: number, size:
       case 'scalar':
         return found
       case 'memory':
-        return isAllocation ? { kind: 'scalar' } : found
+        return found
       case 'pointer':
         if (isAllocation) return { kind: 'scalar' }
         return { ...found, flags: found.flags | (flags.untrusted ? FLAG.UNTRUSTED : 0) }
@@ -184,6 +187,7 @@ export function structAccess(p: Proof, register: Register, offset: number, size:
 
 /** Is there, at `offset` of one type, the other (or is it the same)? */
 export function typesMatch(
+  p: Proof,
   btf: Btf,
   btfId: number,
   offset: number,
@@ -197,6 +201,7 @@ export function typesMatch(
   let at = offset
   for (;;) {
     const found = walk(btf, id, at, 1, { untrusted: false }, false)
+    if (found.kind === 'error') p.say(`${found.message}\n`)
     if (found.kind !== 'struct') return false
     if (btf === wanted && found.id === wantedId) return true
     id = found.id

@@ -21,6 +21,7 @@ import {
   sizeFieldOf,
   sourceOf,
 } from '../../isa/index.ts'
+import { isAllowed } from '../kfuncs/restrictions.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL } from '../refusal.ts'
 import { isFunctionPointer, isHelperCall, isKfuncCall, isLocalCall, jumpDistance } from './subprograms.ts'
@@ -174,26 +175,30 @@ export function checkGraph(p: Proof): void {
   }
 }
 
-/** Instructions of every function, each after those it leads to (as far as loops allow). */
+/**
+ * Instructions of every function, each after those it leads to, as far as loops allow, and as far as Linux has it: what
+ * was pushed once is not pushed again, so that the order is not quite a postorder. The log shows it.
+ */
 export function postorder(p: Proof): number[] {
   const order: number[] = []
-  const state = new Uint8Array(p.length)
+  const isPushed = new Uint8Array(p.length)
+  const isExplored = new Uint8Array(p.length)
   for (const s of p.subprograms) {
     const stack = [s.start]
+    isPushed[s.start] = 1
     while (stack.length > 0) {
       const top = stack[stack.length - 1] as number
-      if ((state[top]! & 2) !== 0) {
-        stack.pop()
-        continue
-      }
-      if ((state[top]! & 1) !== 0) {
-        state[top]! |= 2
+      if (isExplored[top] === 1) {
         order.push(top)
         stack.pop()
         continue
       }
-      state[top]! |= 1
-      for (const next of successors(p, top)) if ((state[next]! & 1) === 0) stack.push(next)
+      for (const next of successors(p, top)) {
+        if (isPushed[next] === 1) continue
+        isPushed[next] = 1
+        stack.push(next)
+      }
+      isExplored[top] = 1
     }
   }
   return order
@@ -304,7 +309,10 @@ function useAndDefinition(p: Proof, insn: Instruction): [use: number, def: numbe
 
 function argumentCount(p: Proof, insn: Instruction): number | undefined {
   if (isHelperCall(insn)) return p.helpers.get(insn.imm)?.arguments.length
-  if (isKfuncCall(insn)) return p.kfuncs.find(insn.imm, insn.offset)?.parameters.length
+  if (isKfuncCall(insn)) {
+    const kfunc = p.kfuncs.find(insn.imm, insn.offset)
+    return kfunc !== undefined && isAllowed(p, kfunc) ? kfunc.parameters.length : undefined
+  }
   if (isLocalCall(insn)) return undefined
   return undefined
 }

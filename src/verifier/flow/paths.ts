@@ -18,8 +18,18 @@ import { inheritPrecision, markAllImprecise, markAllPrecise, note } from '../sta
 import { EMPTY_REGISTER, EMPTY_SLOT, type Frame, type State } from '../state/state.ts'
 import { isMayGoto } from './graph.ts'
 
-const placeKey = (state: State, instruction: number): number =>
-  instruction * 0x10_0000 + (state.current.callsite + 1)
+/**
+ * Where states saved at an instruction are kept. Linux's hash, collisions and all: the number of states looked at is
+ * part of its log.
+ */
+export const bucketOf = (p: Proof, state: State, instruction: number): number =>
+  ((instruction ^ state.current.callsite) >>> 0) % p.length
+
+/** As many states as are held in memory at once. */
+function countPeak(p: Proof): void {
+  const held = p.exploredCount + p.evictedCount + p.backEdgeCount
+  if (held > p.peakStates) p.peakStates = held
+}
 
 function sameCallsites(a: State, b: State): boolean {
   if (a.frames.length !== b.frames.length) return false
@@ -32,7 +42,7 @@ function loopKey(p: Proof, state: State): string | undefined {
   for (let f = 0; f < state.frames.length; f++) {
     const at = frameInstruction(state, f)
     const component = p.notes.component[at] as number
-    if (component !== 0) return `${calls.join(',')}:${component}`
+    if (component !== 0) return [...calls, component].join()
     if (f < state.frames.length - 1) calls.push(at)
   }
   return undefined
@@ -45,6 +55,10 @@ function isUnfinished(p: Proof, state: State): boolean {
   return (p.loops.get(key)?.backEdges.length ?? 0) > 0
 }
 
+function logLoop(p: Proof, what: string, key: string): void {
+  if ((p.log.level & 2) !== 0) p.say(`SCC ${what} (${key})\n`)
+}
+
 function enterLoop(p: Proof, state: State): void {
   const key = loopKey(p, state)
   if (key === undefined) return
@@ -53,7 +67,9 @@ function enterLoop(p: Proof, state: State): void {
     visit = { entry: undefined, backEdges: [] }
     p.loops.set(key, visit)
   }
-  visit.entry ??= state
+  if (visit.entry !== undefined) return
+  visit.entry = state
+  logLoop(p, 'enter', key)
 }
 
 const MAX_ROUNDS = 64
@@ -61,11 +77,13 @@ const MAX_ROUNDS = 64
 function carryMarksAround(p: Proof, visit: LoopVisit): void {
   for (let round = 0; ; round++) {
     if (round > MAX_ROUNDS) {
-      for (const state of visit.backEdges) markAllPrecise(state)
+      if ((p.log.level & 2) !== 0) p.say('propagate_backedges: too many iterations\n')
+      for (const state of visit.backEdges) markAllPrecise(p, state)
       break
     }
     let changed = false
-    for (const state of visit.backEdges) {
+    // Newest first, as Linux does.
+    for (const state of visit.backEdges.toReversed()) {
       if (inheritPrecision(p, state.equalState as State, state)) changed = true
     }
     if (!changed) break
@@ -78,8 +96,17 @@ function leaveLoop(p: Proof, state: State): void {
   if (key === undefined) return
   const visit = p.loops.get(key)
   if (visit === undefined || visit.entry !== state) return
+  logLoop(p, 'exit', key)
   visit.entry = undefined
+  p.backEdgeCount -= visit.backEdges.length
   carryMarksAround(p, visit)
+}
+
+/** An evicted state is kept for as long as paths lead on from it, or its marks may grow. */
+function releaseEvicted(p: Proof, state: State): void {
+  if (!state.isEvicted || state.branches > 0 || isUnfinished(p, state)) return
+  state.isEvicted = false
+  p.evictedCount--
 }
 
 /** A path ended: its state and those it came from have one open branch less. */
@@ -89,6 +116,7 @@ export function endPath(p: Proof, ended: State): void {
     state.branches--
     if (state.branches > 0) break
     leaveLoop(p, state)
+    releaseEvicted(p, state)
     state = state.parent
   }
 }
@@ -156,7 +184,7 @@ export function isVisited(p: Proof): boolean {
   const isCheckpoint = notes.forceCheckpoint[index] === 1
   const forced = p.prunesEverywhere || isCheckpoint || current.history.length > 40
   let save = forced || (p.jumps - p.jumpsAtLastState >= 2 && p.processed - p.processedAtLastState >= 8)
-  const key = placeKey(current, index)
+  const key = bucketOf(p, current, index)
   const list = p.explored.get(key)
   if (list !== undefined) {
     for (const old of list) {
@@ -171,6 +199,7 @@ export function isVisited(p: Proof): boolean {
     for (let n = length - 1; n >= 0; n--) {
       const old = list[n] as State
       count++
+      if (old.instruction !== index) continue
       let found = false
       let isLoop = false
       if (old.branches > 0) {
@@ -231,7 +260,12 @@ export function isVisited(p: Proof): boolean {
           copy.instruction = index
           const loop = loopKey(p, old)
           const visit = loop === undefined ? undefined : p.loops.get(loop)
-          visit?.backEdges.push(copy)
+          if (visit !== undefined) {
+            logLoop(p, 'backedge', loop as string)
+            visit.backEdges.push(copy)
+            p.backEdgeCount++
+            countPeak(p)
+          }
         }
         if (kept > 0) dropHoles(list)
         return true
@@ -242,6 +276,9 @@ export function isVisited(p: Proof): boolean {
         list[n] = undefined as unknown as State
         kept++
         p.exploredCount--
+        old.isEvicted = true
+        p.evictedCount++
+        releaseEvicted(p, old)
       }
     }
     if (kept > 0) dropHoles(list)
@@ -250,7 +287,7 @@ export function isVisited(p: Proof): boolean {
   if (!save) return false
   p.totalStates++
   p.exploredCount++
-  if (p.exploredCount > p.peakStates) p.peakStates = p.exploredCount
+  countPeak(p)
   p.jumpsAtLastState = p.jumps
   p.processedAtLastState = p.processed
   markAllImprecise(current)

@@ -59,8 +59,8 @@ export function checkObject(
   const wantedName = nameOf(wanted.type)
   const isAlias = haveName === `${wantedName}___init` || wantedName === `${haveName}___init`
   const strict = (kfunc.flags.has('RELEASE') && r.refObjId !== 0) || isAlias
+  if (typesMatch(p, btf, id, r.off, wanted.btf, wanted.id, strict)) return
   if (isProjection(wantedName, haveName)) return
-  if (typesMatch(btf, id, r.off, wanted.btf, wanted.id, strict)) return
   throw p.refuse(
     EINVAL,
     `kernel function ${kfunc.name} args#${index} expected pointer to ${wordOf(wanted.type)} ${wantedName} but R${index + 1} has a pointer to ${wordOf(have)} ${haveName}`,

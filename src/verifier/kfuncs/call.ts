@@ -25,7 +25,7 @@ import { giveAway, makeNonOwning, nodePointer, treeOrderCallback } from './graph
 import { KERNEL_CONTEXTS } from './kernel-contexts.ts'
 import { CHANGES_PACKET, INSERTS, TAKES_RESILIENT_LOCK, TASK_WORK, WORK_QUEUE_CALLBACK } from './names.ts'
 import { isScalarStruct, isScalarType } from './parameter-kind.ts'
-import { isFilteredOut } from './restrictions.ts'
+import { isAllowed } from './restrictions.ts'
 import type { Kfunc } from './table.ts'
 
 export { isAllowedUnderLock } from './names.ts'
@@ -36,11 +36,7 @@ const MAX_CPU_OBJECT = 512
 function find(p: Proof, insn: Instruction): Kfunc {
   const kfunc = p.kfuncs.find(insn.imm, insn.offset)
   if (kfunc === undefined) throw p.refuse(EINVAL, '')
-  const { programTypes, isKnown, name } = kfunc
-  const { programType } = p.input
-  const isAllowed =
-    isKnown && (programTypes === undefined || programTypes.includes(programType)) && !isFilteredOut(p, name)
-  if (!isAllowed) throw p.refuse(EACCES, `calling kernel function ${name} is not allowed`)
+  if (!isAllowed(p, kfunc)) throw p.refuse(EACCES, `calling kernel function ${kfunc.name} is not allowed`)
   return kfunc
 }
 

@@ -100,7 +100,7 @@ export function checkGraphNode(
     throw p.refuse(EFAULT, 'verifier bug: no graph root')
   const { btf, btfId } = root.pointee
   const element = btf.nameOf(btfId as BtfId)
-  if (!typesMatch(r.btf, r.btfId, 0, btf, btfId, true)) {
+  if (!typesMatch(p, r.btf, r.btfId, 0, btf, btfId, true)) {
     throw p.refuse(
       EINVAL,
       `operation on ${FIELD_NAMES[root.kind]} expects arg#1 ${name} at offset=${root.nodeOffset} in struct ${element}, but arg is at offset=${at} in struct ${r.btf.nameOf(r.btfId as BtfId)}`,

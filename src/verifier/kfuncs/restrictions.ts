@@ -6,6 +6,7 @@
  */
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import type { Proof } from '../proof.ts'
+import type { Kfunc } from './table.ts'
 
 const LSM_ONLY: ReadonlySet<string> = new Set([
   'bpf_get_task_exe_file',
@@ -26,7 +27,7 @@ const UNIX_HOOKS: readonly number[] = [
   BPF_ATTACH_TYPE.BPF_CGROUP_UNIX_GETSOCKNAME,
 ]
 
-export function isFilteredOut(p: Proof, name: string): boolean {
+function isFilteredOut(p: Proof, name: string): boolean {
   const { programType, expectedAttachType } = p.input
   if (LSM_ONLY.has(name)) return programType !== BPF_PROG_TYPE.BPF_PROG_TYPE_LSM
   if (name === 'bpf_sock_destroy') {
@@ -38,3 +39,9 @@ export function isFilteredOut(p: Proof, name: string): boolean {
   if (name === 'bpf_sock_addr_set_sun_path') return !UNIX_HOOKS.includes(expectedAttachType)
   return false
 }
+
+/** May programs of this kind call the function at all? */
+export const isAllowed = (p: Proof, { isKnown, programTypes, name }: Kfunc): boolean =>
+  isKnown &&
+  (programTypes === undefined || programTypes.includes(p.input.programType)) &&
+  !isFilteredOut(p, name)

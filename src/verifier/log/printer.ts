@@ -59,6 +59,10 @@ function rangesText(r: Register): string {
   return parts.join(',')
 }
 
+/** Linux prints the member that says which slot this is, in the place of another of the same union. */
+const FIRST_SLOT_ID = ',dynptr_id=1'
+
+const NAMES_MAP: ReadonlySet<number> = new Set([BASE.CONST_MAP, BASE.MAP_VALUE, BASE.MAP_KEY])
 const RANGED: ReadonlySet<number> = new Set([BASE.PACKET, BASE.PACKET_META])
 
 export class StatePrinter {
@@ -83,7 +87,7 @@ export class StatePrinter {
       parts.push(`id=${r.id & ~ADD_CONST}${r.id & ADD_CONST ? `${r.off >= 0 ? '+' : ''}${r.off}` : ''}`)
     if (r.refObjId !== 0) parts.push(`ref_obj_id=${r.refObjId}`)
     if (r.kind & FLAG.NON_OWNING && baseOf(r.kind) === BASE.BTF_ID) parts.push('non_own_ref')
-    if (r.map !== undefined) {
+    if (r.map !== undefined && NAMES_MAP.has(baseOf(r.kind))) {
       if (r.map.name !== '') parts.push(`map=${r.map.name}`)
       parts.push(`ks=${r.map.keySize},vs=${r.map.valueSize}`)
     }
@@ -105,7 +109,9 @@ export class StatePrinter {
   #stackOffset(r: Register): string {
     if (r.mask === 0n) return `${BigInt.asIntN(64, r.value) + BigInt(r.off)}`
     const ranges = rangesText(r)
-    const parts = [`off=${r.off}`, ranges, `var_off=${tnumText(r.value, r.mask)}`].filter((x) => x !== '')
+    const parts = [r.off === 0 ? '' : `off=${r.off}`, ranges, `var_off=${tnumText(r.value, r.mask)}`].filter(
+      (x) => x !== '',
+    )
     return `(${parts.join(',')})`
   }
 
@@ -131,7 +137,7 @@ export class StatePrinter {
       }
       case BYTE.DYNPTR:
         if (!r.firstSlot) return ''
-        return `${place}=dynptr_${dynptrTypeName(r.dynptrType)}(id=${r.id}${r.refObjId !== 0 ? `,ref_id=${r.refObjId}` : ''}${r.dynptrId !== 0 ? `,dynptr_id=${r.dynptrId}` : ''})`
+        return `${place}=dynptr_${dynptrTypeName(r.dynptrType)}(id=${r.id}${r.refObjId !== 0 ? `,ref_id=${r.refObjId}` : ''}${FIRST_SLOT_ID})`
       case BYTE.ITER: {
         if (r.refObjId === 0) return ''
         const name = r.btf?.nameOf(r.btfId as BtfId).replace(/^bpf_iter_/, '') ?? ''

@@ -111,7 +111,7 @@ export const ITERATOR_ARGUMENTS: Readonly<Record<string, Readonly<Record<number,
   bpf_iter_ipv6_route: { 8: object('fib6_info') },
   bpf_iter_ksym: { 8: object('kallsym_iter') },
   bpf_iter_kmem_cache: { 8: object('kmem_cache', true) },
-  bpf_iter_dmabuf: { 8: object('dma_buf', true) },
+  bpf_iter_dmabuf: { 8: object('dma_buf') },
 }
 
 /** Hooks that get objects which are not set up yet, or are being torn down. */

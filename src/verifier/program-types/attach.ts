@@ -120,11 +120,11 @@ function tracepointTarget(p: Proof, btf: Btf, type: BtfType): Target {
   const body = btf.find(`__bpf_trace_${name}`, BTF_KIND.FUNC)
   const named = body === undefined ? undefined : btf.typeById(body)
   if (named?.kind === BTF_KIND.FUNC) {
-    return { btf, prototype: prototypeBehind(btf, named.type), name: type.name, skipsFirst: true }
+    return { btf, prototype: prototypeBehind(btf, named.type), name, skipsFirst: true }
   }
   const pointer = btf.typeById(type.type)
   if (pointer.kind !== BTF_KIND.PTR) throw p.refuse(EINVAL, '')
-  return { btf, prototype: prototypeBehind(btf, pointer.type), name: type.name, skipsFirst: true }
+  return { btf, prototype: prototypeBehind(btf, pointer.type), name, skipsFirst: true }
 }
 
 function structOpsTarget(p: Proof): Target {
@@ -259,7 +259,7 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
   if (parameter?.name.endsWith('__nullable')) kind |= FLAG.MAYBE_NULL
   let mayBeError = false
   if (expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP) {
-    const mask = NULLABLE_TRACEPOINT_ARGUMENTS[name.slice('btf_trace_'.length)] ?? 0
+    const mask = NULLABLE_TRACEPOINT_ARGUMENTS[name] ?? 0
     if (mask & (0x1 << (n * 4))) kind |= FLAG.MAYBE_NULL
     if (mask & (0x2 << (n * 4))) mayBeError = true
   }

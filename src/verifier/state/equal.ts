@@ -98,6 +98,12 @@ export const sameRegister = (a: Register, b: Register): boolean =>
     a.refObjId === b.refObjId &&
     a.dynptrId === b.dynptrId)
 
+/** Are registers the same, but for ids that are consistently others? One for each pair of states. */
+export function exactMatcher(p: Proof): (old: Register, current: Register) => boolean {
+  const ids = new IdMap(p.lastId)
+  return (old, current) => isExact(old, current, ids)
+}
+
 const isExact = (old: Register, current: Register, ids: IdMap): boolean =>
   (old === current || (sameIdentity(old, current) && sameNumbers(old, current))) &&
   ids.matches(old.id, current.id) &&

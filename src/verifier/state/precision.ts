@@ -13,6 +13,7 @@ import { BASE } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
 import { callsSyncCallback } from '../flow/graph.ts'
 import { isLocalCall } from '../flow/subprograms.ts'
+import type { WantedPlaces } from '../log/backtracking.ts'
 import type { Proof } from '../proof.ts'
 import { EFAULT } from '../refusal.ts'
 import { type HistoryEntry, isScalarSpill, isSpill, type LinkedPlace, Slot, type State } from './state.ts'
@@ -44,6 +45,10 @@ class Wanted {
       this.#slots[frame] = slots
     }
     return slots
+  }
+
+  places(frame: number): WantedPlaces {
+    return { registers: this.registers[frame] as number, slots: this.#slots[frame] }
   }
 
   countSlots(frame: number): number {
@@ -92,6 +97,9 @@ function stepBack(
   entry: HistoryEntry | undefined,
   wanted: Wanted,
 ): boolean {
+  if (p.insn(index).opcode !== 0) {
+    p.backtrackingLog?.instruction(wanted.frame, wanted.places(wanted.frame), index)
+  }
   syncLinked(wanted, entry)
   const went = stepBackOver(p, index, next, entry, wanted)
   syncLinked(wanted, entry)
@@ -204,9 +212,14 @@ const preciseCopy = (register: Register): Register => {
 }
 
 /** The big hammer: every scalar of every saved state on this path. */
-export function markAllPrecise(start: State): void {
+export function markAllPrecise(p: Proof, start: State): void {
+  p.backtrackingLog?.givesUp(start.currentIndex)
   for (let state = start.parent; state !== undefined; state = state.parent) {
-    state.mapRegisters((r) => (r.kind === BASE.SCALAR && !r.precise ? preciseCopy(r) : r))
+    state.mapRegisters((r, frame, place) => {
+      if (r.kind !== BASE.SCALAR || r.precise) return r
+      p.backtrackingLog?.forced(frame, place >= 0 ? `r${place}` : `fp${place * 8}`)
+      return preciseCopy(r)
+    })
   }
 }
 
@@ -247,6 +260,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
   let skipFirst = true
   for (;;) {
     const left = { count: state.history.length }
+    p.backtrackingLog?.state(wanted.frame, last, first, next)
     if (last < 0) {
       // The beginning of a function that is verified on its own: its arguments are given.
       const frame = state.frames[0]!
@@ -276,7 +290,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
         const entry = state.history[left.count - 1]
         const here = entry !== undefined && entry.index === index ? entry : undefined
         if (stepBack(p, index, next, here, wanted) === GIVE_UP) {
-          markAllPrecise(start)
+          markAllPrecise(p, start)
           return true
         }
       }
@@ -302,7 +316,6 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
           changed = true
         }
       }
-      if (wanted.countSlots(f) === 0) continue
       const slots = wanted.slots(f)
       for (const i of [...slots]) {
         const slot = frame.stack[i]
@@ -312,13 +325,14 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
           changed = true
         }
       }
+      p.backtrackingLog?.parent(state, f, wanted.places(f))
     }
     if (wanted.isEmpty) return changed
     next = first
     last = state.lastInstruction
     first = state.firstInstruction
   }
-  if (!wanted.isEmpty) markAllPrecise(start)
+  if (!wanted.isEmpty) markAllPrecise(p, start)
   return changed
 }
 
@@ -341,6 +355,7 @@ export function inheritPrecision(p: Proof, old: State, state: State): boolean {
     frame.stack.forEach((slot, i) => {
       if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise) wanted.slots(f).add(i)
     })
+    p.backtrackingLog?.inherited(f, wanted.places(f))
   }
   return retrace(p, state, wanted)
 }

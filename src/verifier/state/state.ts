@@ -134,7 +134,8 @@ export class State {
   /** For a copy kept as a back edge: what it was found equal to. */
   equalState: State | undefined = undefined
   cleaned = false
-  /** Evicted from the explored states, but still somebody's parent. */
+  /** No state is compared with it any more, but paths that lead on from it are still to be walked. */
+  isEvicted = false
   hits = 0
   misses = 0
 
@@ -173,19 +174,22 @@ export class State {
     return s
   }
 
-  /** Replaces every register and spilled register by what `change` makes of it (the same object: no change). */
-  mapRegisters(change: (register: Register) => Register): void {
+  /**
+   * Replaces every register and spilled register by what `change` makes of it (the same object: no change). It is told
+   * the frame and the place: the register's number, or -1 - slot.
+   */
+  mapRegisters(change: (register: Register, frame: number, place: number) => Register): void {
     for (const frame of this.frames) {
       const { regs, stack } = frame
       for (let i = 0; i < 11; i++) {
         const before = regs[i] as Register
-        const after = change(before)
+        const after = change(before, frame.index, i)
         if (after !== before) regs[i] = after
       }
       for (let i = 0; i < stack.length; i++) {
         const slot = stack[i] as Slot
         if (!isSpill(slot)) continue
-        const after = change(slot.register)
+        const after = change(slot.register, frame.index, -1 - i)
         if (after !== slot.register) stack[i] = new Slot(slot.bytes, after)
       }
     }
