@@ -63,6 +63,9 @@ export class InstructionNotes {
   readonly storageGetInAtomic: Uint8Array
   /** What calls of kernel functions work on. */
   readonly kfuncCalls = new Map<number, KfuncCallFacts>()
+  /** Spills and fills around calls, and how many pairs belong to a call: see flow/fastcall.ts. */
+  readonly inFastcall: Uint8Array
+  readonly fastcallSpills: Uint8Array
   /** Type that bpf_obj_new and its like were asked for; map of a tail call; and such. */
   readonly extra = new Map<number, unknown>()
 
@@ -78,6 +81,8 @@ export class InstructionNotes {
     this.seen = new Uint8Array(length + 1)
     this.foreignLoad = new Uint8Array(length + 1)
     this.storageGetInAtomic = new Uint8Array(length + 1)
+    this.inFastcall = new Uint8Array(length + 1)
+    this.fastcallSpills = new Uint8Array(length + 1)
   }
 }
 
@@ -123,6 +128,9 @@ export class Proof {
   hasArena = false
   target: Target | undefined = undefined
   seenDirectWrite = false
+  seenException = false
+  /** Calls of bpf_loop by slot: can they be inlined, always with the same callback and no flags? */
+  readonly inlinedLoops = new Map<number, { fits: boolean; readonly callback: number }>()
   /** Which registers and slots changed since the state was last printed. */
   scratchedRegisters = 0
   scratchedSlots = new Set<number>()

@@ -10,6 +10,7 @@ import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { resolveImmediates } from './checks/immediates.ts'
 import { BASE } from './domain/kinds.ts'
 import { factsOf, type ProgramFacts } from './facts.ts'
+import { findFastcalls, giveBackFastcallStack } from './flow/fastcall.ts'
 import { checkGraph, computeLiveRegisters, findLoops, postorder } from './flow/graph.ts'
 import { checkLineRecords } from './flow/line-records.ts'
 import {
@@ -106,9 +107,11 @@ function run(p: Proof): void {
   findLoops(p)
   computeLiveRegisters(p, order)
   p.stackLiveness.prepare(order)
+  findFastcalls(p)
   if (p.log.level & 2) logLiveRegisters(p)
   verifyFunction(p, 0)
   verifyGlobalFunctions(p)
+  giveBackFastcallStack(p)
   checkStackDepth(p, mayHavePrivateStack(p.input))
   checkWalkedCalls(p)
 }
@@ -136,7 +139,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     refusal = error
     if (error.message !== '') p.say(`${error.message}\n`)
   }
-  logStatistics(p, clockNs() - started)
+  logStatistics(p, clockNs() - started, refusal === undefined)
   const message = refusal?.message ?? ''
   return {
     accepted: refusal === undefined,

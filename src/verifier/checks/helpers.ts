@@ -122,6 +122,16 @@ function releaseArgument(p: Proof, helper: HelperPrototype, facts: CallFacts): v
   }
 }
 
+/** A loop is inlined where its flags are always 0 and its callback is always the same. */
+function noteInlinedLoop(p: Proof, callback: number): void {
+  const known = p.inlinedLoops.get(p.index)
+  if (known !== undefined && !known.fits) return
+  const hasNoFlags = isNull(p.reg(4))
+  if (hasNoFlags) markPrecise(p, 4)
+  if (known === undefined) p.inlinedLoops.set(p.index, { fits: hasNoFlags, callback })
+  else known.fits = hasNoFlags && known.callback === callback
+}
+
 /** What the call does beside returning; true: packet pointers are void after it. */
 function specialEffects(p: Proof, helper: HelperPrototype, facts: CallFacts): boolean {
   const { state } = p
@@ -147,7 +157,7 @@ function specialEffects(p: Proof, helper: HelperPrototype, facts: CallFacts): bo
       pushCallback(p, facts.subprogram, false, false, userRingbufCallback(p))
       return false
     case H.loop:
-      if (isNull(p.reg(4))) markPrecise(p, 4)
+      noteInlinedLoop(p, facts.subprogram)
       markPrecise(p, 1)
       if (BigInt(state.current.callbackDepth) < p.reg(1).umax) {
         pushCallback(p, facts.subprogram, false, false, loopCallback)

@@ -11,6 +11,7 @@ import { CLASS, classOf, type Instruction, MODE, modeOf } from '../../isa/index.
 import { BASE, BYTE, baseOf, byteAt, withByte } from '../domain/kinds.ts'
 import { ADD_CONST, knownScalar, type Register, unknownScalar, unlink } from '../domain/register.ts'
 import { bitLength, tnumText } from '../domain/tnum.ts'
+import { checkFastcallStack } from '../flow/fastcall.ts'
 import { isNull, type Proof } from '../proof.ts'
 import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
 import { markPrecise, note } from '../state/precision.ts'
@@ -102,6 +103,7 @@ function writeFixed(p: Proof, frame: Frame, offset: number, size: number, from: 
   destroyDynptrAt(p, frame, index)
   const isAligned = offset % 8 === 0
   if (isAligned && size === 8) p.stackLiveness.write(frame.index, index)
+  checkFastcallStack(p, frame.subprogram, offset)
   if (register !== undefined && isAligned && register.kind === BASE.SCALAR) {
     const fits = bitWidth(register) <= size * 8
     if (fits) {
@@ -167,6 +169,7 @@ function writeVariable(
     (register !== undefined && isNull(register)) ||
     (register === undefined && isPlainStore(insn) && insn.imm === 0)
   let usedZero = false
+  checkFastcallStack(p, frame.subprogram, min)
   for (let i = min; i < max; i++) destroyDynptrAt(p, frame, slotOf(i))
   for (let i = min; i < max; i++) {
     const index = slotOf(i)
@@ -215,6 +218,7 @@ function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: n
   const { bytes, register } = slot
   p.scratchedSlots.add(index)
   p.stackLiveness.read(frame.index, index)
+  checkFastcallStack(p, frame.subprogram, offset)
   const isReadable = (byte: number): boolean =>
     byte === BYTE.MISC || byte === BYTE.ZERO || byte === BYTE.INVALID
   if (!isSpill(slot)) {
@@ -276,6 +280,7 @@ export function readStack(p: Proof, n: number, offset: number, size: number, int
     )
   }
   checkStackRange(p, n, offset, size, { isWrite: false, zeroSizeAllowed: false })
+  checkFastcallStack(p, frame.subprogram, Number(pointer.smin) + offset)
   readBytes(p, frame, Number(pointer.smin) + offset, Number(pointer.smax) + offset + size, into)
 }
 

@@ -297,6 +297,7 @@ export function checkKfuncCall(p: Proof, insn: Instruction): boolean {
     giveAway(p, p.reg(2).refObjId)
   }
   if (name === 'bpf_throw') {
+    p.seenException = true
     if (p.exceptionCallback === 0) checkReturnValue(p, 1)
     return true
   }

@@ -1,6 +1,7 @@
 /** The parts of the log around the walk: live registers before it, counts behind it. */
 import { OPCODE } from '../../isa/index.ts'
 import { INSTRUCTION_LIMIT, type Proof } from '../proof.ts'
+import { printedStackDepths } from './stack-depths.ts'
 
 export function logLiveRegisters(p: Proof): void {
   p.say('Live regs before insn:\n')
@@ -18,11 +19,11 @@ export function logLiveRegisters(p: Proof): void {
 }
 
 /** What was done, as tools read it from the end of the log. */
-export function logStatistics(p: Proof, tookNs: bigint): void {
+export function logStatistics(p: Proof, tookNs: bigint, isAccepted: boolean): void {
   if (p.log.level === 0) return
   if (p.log.level & 4) {
     p.say(`verification time ${tookNs / 1000n} usec\n`)
-    p.say(`stack depth ${p.subprograms.map((s) => s.stackDepth).join('+')}\n`)
+    p.say(`stack depth ${printedStackDepths(p, isAccepted).join('+')}\n`)
   }
   p.say(
     `processed ${p.processed} insns (limit ${INSTRUCTION_LIMIT}) max_states_per_insn ${p.mostStatesAtOne} total_states ${p.totalStates} peak_states ${p.peakStates} mark_read 0\n`,
