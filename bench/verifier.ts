@@ -1,19 +1,51 @@
 /**
- * How long verification takes, beside the times that Linux's verifier was recorded with on the same programs.
+ * How long verification takes, beside Linux's own verifier on the same programs in the same run.
  *
- * Run: `npm run bench:verifier [-- DIR]`. Counted are programs that both accept. The bar: in sum at most 3 times
- * Linux's time, and no program of more than 1,000 instructions above 6 times.
+ * Run as root: `npm run bench:verifier [-- DIR] [--corpus NAME] [--list N]`. Where the running kernel cannot be asked,
+ * the recorded times stand in, and the output says so. Counted are programs that both accept. Both sides are repeated
+ * and the best time counts; a time is that of the clock or of the processor, whichever is less, as others may want the
+ * machine. The bar: in sum at most 3 times Linux's time, and no program of more than 1,000 instructions above 6 times.
  */
-import { Corpus, timedProof } from '../scripts/verifier-corpus.ts'
+import { parseArgs } from 'node:util'
+import { LinuxLoader } from '../scripts/linux-loader.ts'
+import { Corpus, type RecordedLoad, timedProof } from '../scripts/verifier-corpus.ts'
 
 const SUM_LIMIT = 3
 const SINGLE_LIMIT = 6
 const LARGE = 1000
+const LINUX_REPEATS = 6
+const LINUX_ENOUGH_US = 300_000
 
-const folder = process.argv[2] ?? '../shared/data/verifier'
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { corpus: { type: 'string' }, list: { type: 'string' } },
+})
+const folder = positionals[0] ?? '../shared/data/verifier'
 if (!Corpus.isAt(folder)) {
-  console.error(`no recorded verdicts in ${folder}; give a folder: npm run bench:verifier -- DIR`)
+  console.error(`no recorded programs in ${folder}; give a folder: npm run bench:verifier -- DIR`)
   process.exit(2)
+}
+const corpus = new Corpus(folder)
+const loader = LinuxLoader.open(corpus)
+if (typeof loader === 'string')
+  console.log(`the running kernel cannot be asked (${loader}): recorded times\n`)
+
+/** Microseconds that Linux's verifier takes; undefined where it does not accept the program here. */
+function timeOfLinux(load: RecordedLoad): number | undefined {
+  if (typeof loader === 'string') return undefined
+  let best: number | undefined
+  let total = 0
+  for (let i = 0; i < LINUX_REPEATS && total < LINUX_ENOUGH_US; i++) {
+    const before = process.cpuUsage()
+    const answer = loader.load(load, 4)
+    const { user, system } = process.cpuUsage(before)
+    if (typeof answer === 'string' || answer.errno !== 0 || answer.microseconds === undefined)
+      return undefined
+    const took = Math.min(answer.microseconds, user + system)
+    best = Math.min(best ?? took, took)
+    total += answer.microseconds
+  }
+  return best
 }
 
 interface Row {
@@ -25,8 +57,14 @@ interface Row {
 }
 
 const rows: Row[] = []
-for (const { verdict, input } of new Corpus(folder).programs()) {
-  if (verdict.verdict !== 'accept' || verdict.verification_time_us === null) continue
+let notAsked = 0
+for (const { verdict, load, input } of corpus.programs(values.corpus)) {
+  if (verdict.verdict !== 'accept') continue
+  const linux = typeof loader === 'string' ? verdict.verification_time_us : timeOfLinux(load)
+  if (linux === null || linux === undefined) {
+    notAsked++
+    continue
+  }
   const { proof, microseconds } = timedProof(input)
   if (!proof.accepted) continue
   rows.push({
@@ -34,7 +72,7 @@ for (const { verdict, input } of new Corpus(folder).programs()) {
     corpus: verdict.corpus,
     instructions: verdict.insn_cnt,
     ours: microseconds,
-    linux: verdict.verification_time_us,
+    linux: Math.max(linux, 1),
   })
 }
 
@@ -51,22 +89,28 @@ function line(name: string, some: readonly Row[]): number {
   return ratio
 }
 
-for (const corpus of new Set(rows.map((row) => row.corpus))) {
+for (const name of new Set(rows.map((row) => row.corpus))) {
   line(
-    corpus,
-    rows.filter((row) => row.corpus === corpus),
+    name,
+    rows.filter((row) => row.corpus === name),
   )
 }
 const total = line('all', rows)
+if (notAsked > 0)
+  console.log(`${notAsked} programs that Linux accepted when they were recorded have no time here`)
 
 const large = rows
   .filter((row) => row.instructions > LARGE)
   .sort((a, b) => b.ours / b.linux - a.ours / a.linux)
 console.log(`\nprograms of more than ${LARGE} instructions, slowest against Linux first:`)
-for (const row of large.slice(0, 15)) {
+for (const row of large.slice(0, Number(values.list ?? large.length))) {
   console.log(
     `  ${row.id.padEnd(64)} ${String(row.instructions).padStart(6)} ${row.ours.toFixed(0).padStart(9)} us  Linux ${String(row.linux).padStart(8)} us  ratio ${(row.ours / row.linux).toFixed(1)}`,
   )
 }
 const tooSlow = large.filter((row) => row.ours / row.linux > SINGLE_LIMIT)
-console.log(`\nabove ${SINGLE_LIMIT}: ${tooSlow.length}; in sum ${total.toFixed(2)}, allowed ${SUM_LIMIT}`)
+const holds = (isHeld: boolean): string => (isHeld ? 'holds' : 'MISSED')
+console.log(`\nin sum ${total.toFixed(2)}, allowed ${SUM_LIMIT}: ${holds(total <= SUM_LIMIT)}`)
+console.log(
+  `${tooSlow.length} of ${large.length} large programs above ${SINGLE_LIMIT}: ${holds(tooSlow.length === 0)}`,
+)

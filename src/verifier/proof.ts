@@ -13,7 +13,7 @@ import { type HelperPrototype, helperPrototypes } from '../helpers/index.ts'
 import { disassembleAt, type Instruction, type Program } from '../isa/index.ts'
 import type { FunctionArgument } from './checks/global-functions.ts'
 import { BASE, baseOf, FLAG, kindName } from './domain/kinds.ts'
-import { type Register, unknownScalar } from './domain/register.ts'
+import { knownScalar, type Register, unknownScalar } from './domain/register.ts'
 import type { KfuncCallFacts } from './facts.ts'
 import { StackLiveness } from './flow/stack-liveness.ts'
 import type { Subprogram } from './flow/subprograms.ts'
@@ -91,6 +91,9 @@ const NAMES_MAP: ReadonlySet<number> = new Set([1, 2, 5, 6])
 /** Blanks between an instruction and the state behind it. */
 const columnsBefore = (length: number): number => Math.ceil(Math.max(length + 4, 40) / 8) * 8 - length - 1
 
+/** Shared by all who know nothing. */
+const UNKNOWN = unknownScalar()
+
 export class Proof {
   readonly input: ProgramInput
   readonly program: Program
@@ -143,6 +146,7 @@ export class Proof {
   /** At log level 2 only. */
   readonly backtrackingLog: BacktrackingLog | undefined
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
+  readonly #constants: (Register | undefined)[] = []
   readonly #innerMaps = new Map<MapSpec, MapSpec>()
   readonly #declTags = new Map<Btf, readonly BtfId[]>()
   #instructionEnd = -1
@@ -236,7 +240,18 @@ export class Proof {
   }
 
   setUnknown(n: number): void {
-    this.setReg(n, unknownScalar())
+    this.setReg(n, UNKNOWN)
+  }
+
+  /** The immediate of the current instruction: with its sign in all 64 bits, or the low 32 only. Made once. */
+  constant(is64: boolean): Register {
+    let register = this.#constants[this.index]
+    if (register === undefined) {
+      const { imm } = this.insn(this.index)
+      register = knownScalar(BigInt(is64 ? imm : imm >>> 0))
+      this.#constants[this.index] = register
+    }
+    return register
   }
 
   setUninitialised(n: number): void {

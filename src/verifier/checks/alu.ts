@@ -18,7 +18,6 @@ import {
   ADD_CONST,
   ADD_CONST32,
   ADD_CONST64,
-  knownScalar,
   type Register,
   S64_MAX,
   S64_MIN,
@@ -214,10 +213,18 @@ export function settle(p: Proof, n: number, what: string): void {
   p.setReg(n, copy)
 }
 
+/** The register, with an id that its copies will share. */
+function linkable(p: Proof, n: number): Register {
+  const register = p.reg(n)
+  const linked = withScalarId(p, register)
+  if (linked !== register) p.regs[n] = linked
+  return linked
+}
+
 function move(p: Proof, insn: Instruction, is64: boolean): void {
   const { dst, src } = insn
   if (sourceOf(insn.opcode) === SOURCE.K) {
-    p.setReg(dst, knownScalar(is64 ? BigInt(insn.imm) : BigInt(insn.imm >>> 0)))
+    p.setReg(dst, p.constant(is64))
     return
   }
   if (is64 && insn.imm !== 0) {
@@ -227,16 +234,8 @@ function move(p: Proof, insn: Instruction, is64: boolean): void {
     return
   }
   let source = p.reg(src)
-  const link = (): void => {
-    const linked = withScalarId(p, source)
-    if (linked !== source) {
-      p.regs[src] = linked
-      source = linked
-    }
-  }
   if (is64 && insn.offset === 0) {
-    link()
-    p.setReg(dst, source)
+    p.setReg(dst, linkable(p, src))
     return
   }
   if (source.kind !== BASE.SCALAR) {
@@ -246,7 +245,7 @@ function move(p: Proof, insn: Instruction, is64: boolean): void {
     return
   }
   const keepsValue = insn.offset === 0 ? bitWidth(source) <= 32 : source.umax < 1n << BigInt(insn.offset - 1)
-  if (keepsValue) link()
+  if (keepsValue) source = linkable(p, src)
   const r = source.copy()
   if (!keepsValue) unlink(r)
   const bytes = (insn.offset >> 3) as 1 | 2 | 4
@@ -286,7 +285,7 @@ function operate(p: Proof, insn: Instruction, is64: boolean): void {
     if (target.precise) markPrecise(p, src)
     operand = p.reg(src)
   } else {
-    operand = knownScalar(BigInt(insn.imm))
+    operand = p.constant(true)
     if (target.kind !== BASE.SCALAR) {
       pointerArithmetic(p, insn, target, operand)
       return

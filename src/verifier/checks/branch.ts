@@ -16,7 +16,6 @@ import {
   ADD_CONST32,
   AT_PACKET_END,
   BEYOND_PACKET_END,
-  knownScalar,
   type Register,
   unlink,
 } from '../domain/register.ts'
@@ -251,7 +250,7 @@ export function checkBranch(p: Proof, insn: Instruction): void {
     b = p.checkReadable(src)
   } else {
     if (src !== 0) throw p.refuse(EINVAL, 'BPF_JMP/JMP32 uses reserved fields')
-    b = knownScalar(BigInt(insn.imm))
+    b = p.constant(true)
   }
   const dstIsStack = a.kind === BASE.STACK
   const srcIsStack = b.kind === BASE.STACK

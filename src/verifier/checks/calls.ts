@@ -53,10 +53,13 @@ function forgetCallerSaved(frame: Frame): void {
   for (let i = 0; i <= 5; i++) frame.regs[i] = EMPTY_REGISTER
 }
 
+/** Nothing is said of the arguments, or not what they are: no problem where the function is walked anyway. */
+const UNRELIABLE = new Refusal(EINVAL, '')
+
 /** Do the arguments fit the function's BTF? Undefined: they do. */
 function argumentProblem(p: Proof, subprogram: number): Refusal | undefined {
   const s = p.subprograms[subprogram]!
-  if (p.input.functions.length === 0 || s.argumentsAreUnreliable) return p.refuse(EINVAL, '')
+  if (p.input.functions.length === 0 || s.argumentsAreUnreliable) return UNRELIABLE
   try {
     checkGlobalArguments(p, subprogram)
     return undefined

@@ -4,6 +4,7 @@
  * Source: check_helper_mem_access, check_mem_size_reg in kernel/bpf/verifier.c of Linux 6.18.
  */
 import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
+import type { Register } from '../domain/register.ts'
 import type { MapSpec } from '../program.ts'
 import { isNull, mayBeNull, type Proof } from '../proof.ts'
 import { EACCES } from '../refusal.ts'
@@ -30,13 +31,14 @@ export interface HelperAccess {
 
 const MAX_SIZE = 1n << 29n
 
+function refuseReadOnly(p: Proof, r: Register, n: number): void {
+  if (r.kind & FLAG.RDONLY) throw p.refuse(EACCES, `R${n} cannot write into ${kindName(r.kind)}`)
+}
+
 /** `size` bytes at register `n` can be handed out. */
 export function checkHelperMemory(p: Proof, n: number, size: number, how: HelperAccess): void {
   const r = p.reg(n)
   const { isWrite, zeroAllowed } = how
-  const refuseWrite = (): void => {
-    if (isWrite && r.kind & FLAG.RDONLY) throw p.refuse(EACCES, `R${n} cannot write into ${kindName(r.kind)}`)
-  }
   switch (baseOf(r.kind)) {
     case BASE.PACKET:
     case BASE.PACKET_META:
@@ -51,11 +53,11 @@ export function checkHelperMemory(p: Proof, n: number, size: number, how: Helper
       checkMapValue(p, n, r.off, size, zeroAllowed, false)
       return
     case BASE.MEM:
-      refuseWrite()
+      if (isWrite) refuseReadOnly(p, r, n)
       checkRegion(p, n, r.off, size, r.memSize, zeroAllowed)
       return
     case BASE.BUF:
-      refuseWrite()
+      if (isWrite) refuseReadOnly(p, r, n)
       checkBuffer(p, r, n, r.off, size)
       return
     case BASE.STACK: {

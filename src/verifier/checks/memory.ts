@@ -91,22 +91,19 @@ export function checkMemory(p: Proof, n: number, offsetInInsn: number, access: A
   const { size, isWrite, value } = access
   checkAlignment(p, r, offsetInInsn, size, access.aligned ?? false)
   const offset = offsetInInsn + r.off
-  const load = (): void => {
-    if (!isWrite && value >= 0) p.setUnknown(value)
-  }
   const base = baseOf(r.kind)
   const isPlain = r.kind === base
   if (r.kind === BASE.MAP_KEY) {
     if (isWrite) throw p.refuse(EACCES, `write to change key R${n} not allowed`)
     checkRegion(p, n, offset, size, (r.map as MapSpec).keySize, false)
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (r.kind === BASE.MAP_VALUE) checkMapPointer(p, n, offset, access)
   else if (base === BASE.MEM) {
     if (mayBeNull(r.kind)) throw p.refuse(EACCES, `R${n} invalid mem access '${kindName(r.kind)}'`)
     const isReadOnly = (r.kind & FLAG.RDONLY) !== 0
     if (isWrite && isReadOnly) throw p.refuse(EACCES, `R${n} cannot write into ${kindName(r.kind)}`)
     if (!(isReadOnly && r.kind & FLAG.UNTRUSTED)) checkRegion(p, n, offset, size, r.memSize, false)
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (r.kind === BASE.CTX) checkContext(p, n, offset, access)
   else if (r.kind === BASE.STACK) {
     checkStackBounds(p, n, offset, size, isWrite)
@@ -115,29 +112,30 @@ export function checkMemory(p: Proof, n: number, offsetInInsn: number, access: A
   } else if (isPacketPointer(r)) {
     if (isWrite && !mayAccessPacket(p, true)) throw p.refuse(EACCES, 'cannot write into packet')
     checkPacket(p, n, offset, size, false)
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (r.kind === BASE.FLOW_KEYS) {
     if (offset < 0 || offset + size > 56) {
       throw p.refuse(EACCES, `invalid access to flow keys off=${offset} size=${size}`)
     }
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (
     isPlain &&
     (base === BASE.SOCKET || base === BASE.SOCK_COMMON || base === BASE.TCP_SOCK || base === BASE.XDP_SOCK)
   ) {
     checkSocket(p, n, offset, access)
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (r.kind === BASE.TP_BUFFER) {
     checkBuffer(p, r, n, offset, size, 'tracepoint')
-    load()
+    if (!isWrite && value >= 0) p.setUnknown(value)
   } else if (base === BASE.BTF_ID && !mayBeNull(r.kind)) checkStructAccess(p, n, offset, size, isWrite, value)
   else if (r.kind === BASE.CONST_MAP) checkMapPointerAccess(p, n, offset, size, isWrite, value)
   else if (base === BASE.BUF && !mayBeNull(r.kind)) {
     if (isWrite && r.kind & FLAG.RDONLY) throw p.refuse(EACCES, `R${n} cannot write into ${kindName(r.kind)}`)
     checkBuffer(p, r, n, offset, size)
-    load()
-  } else if (r.kind === BASE.ARENA) load()
-  else throw p.refuse(EACCES, `R${n} invalid mem access '${kindName(r.kind)}'`)
+    if (!isWrite && value >= 0) p.setUnknown(value)
+  } else if (r.kind === BASE.ARENA) {
+    if (!isWrite && value >= 0) p.setUnknown(value)
+  } else throw p.refuse(EACCES, `R${n} invalid mem access '${kindName(r.kind)}'`)
   if (isWrite || value < 0 || size === 8) return
   const loaded = p.reg(value)
   if (loaded.kind !== BASE.SCALAR) return

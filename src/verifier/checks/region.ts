@@ -72,6 +72,9 @@ function reportOutside(
 
 const LIMIT = BigInt(MAX_VARIABLE_OFFSET)
 
+const fits = (at: bigint, size: number, limit: number): boolean =>
+  at >= 0n && at + BigInt(size) <= BigInt(limit >>> 0)
+
 /** `size` bytes at `offset` (the fixed one included) lie in a region of `limit` bytes, wherever the variable part is. */
 export function checkRegion(
   p: Proof,
@@ -83,7 +86,10 @@ export function checkRegion(
 ): void {
   const r = p.reg(n)
   const isSizeFine = size > 0 || (size === 0 && zeroAllowed)
-  const fits = (at: bigint): boolean => at >= 0n && isSizeFine && at + BigInt(size) <= BigInt(limit >>> 0)
+  // Most pointers have a fixed offset only.
+  if (r.mask === 0n && r.smin === 0n && r.umax === 0n && r.smax === 0n) {
+    if (isSizeFine && offset >= 0 && offset + size <= limit >>> 0) return
+  }
   const least = r.smin + BigInt(offset)
   if (r.smin < 0n && (r.smin === S64_MIN || BigInt.asIntN(32, least) !== least || least < 0n)) {
     throw p.refuse(
@@ -91,7 +97,7 @@ export function checkRegion(
       `R${n} min value is negative, either use unsigned index or do a if (index >=0) check.`,
     )
   }
-  if (!fits(BigInt.asIntN(32, least))) {
+  if (!isSizeFine || !fits(BigInt.asIntN(32, least), size, limit)) {
     reportOutside(p, n, r, least, size, limit)
     throw p.refuse(EACCES, `R${n} min value is outside of the allowed memory range`)
   }
@@ -99,7 +105,7 @@ export function checkRegion(
     throw p.refuse(EACCES, `R${n} unbounded memory access, make sure to bounds check any such access`)
   }
   const most = r.umax + BigInt(offset)
-  if (!fits(most)) {
+  if (!isSizeFine || !fits(most, size, limit)) {
     reportOutside(p, n, r, most, size, limit)
     throw p.refuse(EACCES, `R${n} max value is outside of the allowed memory range`)
   }

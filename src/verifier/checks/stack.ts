@@ -212,6 +212,9 @@ function readBytes(p: Proof, frame: Frame, min: number, max: number, into: numbe
   p.setReg(into, zeros === max - min ? knownScalar(0n) : unknownScalar())
 }
 
+const isReadable = (byte: number): boolean =>
+  byte === BYTE.MISC || byte === BYTE.ZERO || byte === BYTE.INVALID
+
 function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: number): void {
   const index = slotOf(offset)
   const slot = frame.stack[index] as Slot
@@ -219,8 +222,6 @@ function readFixed(p: Proof, frame: Frame, offset: number, size: number, into: n
   p.scratchedSlots.add(index)
   p.stackLiveness.read(frame.index, index)
   checkFastcallStack(p, frame.subprogram, offset)
-  const isReadable = (byte: number): boolean =>
-    byte === BYTE.MISC || byte === BYTE.ZERO || byte === BYTE.INVALID
   if (!isSpill(slot)) {
     for (let i = 0; i < size; i++) {
       if (isReadable(byteAt(bytes, byteOf(offset + i)))) continue

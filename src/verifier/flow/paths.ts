@@ -38,6 +38,10 @@ function sameCallsites(a: State, b: State): boolean {
 
 /** The loop that `state` is in, with the calls that led there; undefined outside of loops. */
 function loopKey(p: Proof, state: State): string | undefined {
+  if (state.frames.length === 1) {
+    const component = p.notes.component[state.instruction] as number
+    return component === 0 ? undefined : `${component}`
+  }
   const calls: number[] = []
   for (let f = 0; f < state.frames.length; f++) {
     const at = frameInstruction(state, f)
@@ -50,6 +54,8 @@ function loopKey(p: Proof, state: State): string | undefined {
 
 /** Marks in `state` may still grow: it is in a loop that has open back edges. */
 function isUnfinished(p: Proof, state: State): boolean {
+  // Asked of every state that is looked at: most programs have no back edge open.
+  if (p.backEdgeCount === 0) return false
   const key = loopKey(p, state)
   if (key === undefined) return false
   return (p.loops.get(key)?.backEdges.length ?? 0) > 0
@@ -182,7 +188,7 @@ function dropHoles(list: (State | undefined)[]): void {
 export function isVisited(p: Proof): boolean {
   const { state: current, notes, index } = p
   const isCheckpoint = notes.forceCheckpoint[index] === 1
-  const forced = p.prunesEverywhere || isCheckpoint || current.history.length > 40
+  const forced = p.prunesEverywhere || isCheckpoint || (current.history?.count ?? 0) > 40
   let save = forced || (p.jumps - p.jumpsAtLastState >= 2 && p.processed - p.processedAtLastState >= 8)
   const key = bucketOf(p, current, index)
   const list = p.explored.get(key)
@@ -297,7 +303,7 @@ export function isVisited(p: Proof): boolean {
   current.parent = saved
   current.firstInstruction = index
   current.depth = saved.depth + 1
-  current.history = []
+  current.history = undefined
   current.equalState = undefined
   if (list === undefined) p.explored.set(key, [saved])
   else list.push(saved)

@@ -119,7 +119,7 @@ export class StackLiveness {
       this.#current = this.#instanceOf(state, state.currentIndex)
     }
     this.#instruction = instruction
-    this.#writes.fill(0, 0, (this.#current.frame + 1) * 2)
+    for (let i = (this.#current.frame + 1) * 2 - 1; i >= 0; i--) this.#writes[i] = 0
   }
 
   read(frame: number, slot: number): void {

@@ -4,13 +4,17 @@
  * Source: __mark_chain_precision, backtrack_insn, mark_all_scalars_precise, propagate_precision in kernel/bpf/verifier.c
  * of Linux 6.18.
  */
+
+import { slotsText } from '../flow/stack-liveness.ts'
 import type { Proof } from '../proof.ts'
 import type { State } from '../state/state.ts'
 
 /** Registers and stack slots of one frame whose origins are looked for. */
 export interface WantedPlaces {
   readonly registers: number
-  readonly slots: ReadonlySet<number> | undefined
+  /** Slots 0 to 31, and 32 to 63. */
+  readonly slotsLow: number
+  readonly slotsHigh: number
 }
 
 const registersText = (mask: number): string => {
@@ -18,14 +22,6 @@ const registersText = (mask: number): string => {
   for (let i = 0; i < 32; i++) if ((mask & (1 << i)) !== 0) names.push(`r${i}`)
   return names.join()
 }
-
-const slotsText = (slots: ReadonlySet<number> | undefined): string =>
-  slots === undefined
-    ? ''
-    : [...slots]
-        .sort((a, b) => a - b)
-        .map((slot) => -(slot + 1) * 8)
-        .join()
 
 export class BacktrackingLog {
   readonly #proof: Proof
@@ -38,16 +34,16 @@ export class BacktrackingLog {
     this.#proof.say(`mark_precise: frame${frame}: last_idx ${last} first_idx ${first} subseq_idx ${next} \n`)
   }
 
-  instruction(frame: number, { registers, slots }: WantedPlaces, index: number): void {
+  instruction(frame: number, { registers, slotsLow, slotsHigh }: WantedPlaces, index: number): void {
     this.#proof.say(
-      `mark_precise: frame${frame}: regs=${registersText(registers)} stack=${slotsText(slots)} before ${this.#proof.instructionText(index)}`,
+      `mark_precise: frame${frame}: regs=${registersText(registers)} stack=${slotsText(slotsLow, slotsHigh)} before ${this.#proof.instructionText(index)}`,
     )
   }
 
-  parent(state: State, frame: number, { registers, slots }: WantedPlaces): void {
+  parent(state: State, frame: number, { registers, slotsLow, slotsHigh }: WantedPlaces): void {
     const { printer } = this.#proof
     this.#proof.say(
-      `mark_precise: frame${frame}: parent state regs=${registersText(registers)} stack=${slotsText(slots)}: ${printer.state(state, frame, true)}`,
+      `mark_precise: frame${frame}: parent state regs=${registersText(registers)} stack=${slotsText(slotsLow, slotsHigh)}: ${printer.state(state, frame, true)}`,
     )
   }
 
@@ -59,10 +55,11 @@ export class BacktrackingLog {
     this.#proof.say(`force_precise: frame${frame}: forcing ${place} to be precise\n`)
   }
 
-  inherited(frame: number, { registers, slots }: WantedPlaces): void {
+  inherited(frame: number, { registers, slotsLow, slotsHigh }: WantedPlaces): void {
     const places: string[] = []
     if (registers !== 0) places.push(registersText(registers))
-    for (const slot of [...(slots ?? [])].sort((a, b) => a - b)) places.push(`fp${-(slot + 1) * 8}`)
+    const slots = slotsText(slotsLow, slotsHigh)
+    if (slots !== '') places.push(...slots.split(',').map((offset) => `fp${offset}`))
     if (places.length > 0) this.#proof.say(`frame ${frame}: propagating ${places.join()}\n`)
   }
 }

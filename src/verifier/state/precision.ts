@@ -16,16 +16,25 @@ import { isLocalCall } from '../flow/subprograms.ts'
 import type { WantedPlaces } from '../log/backtracking.ts'
 import type { Proof } from '../proof.ts'
 import { EFAULT } from '../refusal.ts'
-import { type HistoryEntry, isScalarSpill, isSpill, type LinkedPlace, Slot, type State } from './state.ts'
+import {
+  type Frame,
+  type HistoryEntry,
+  isScalarSpill,
+  isSpill,
+  type LinkedPlace,
+  Slot,
+  type State,
+} from './state.ts'
 
 const ARGUMENT_MASK = 0x3e
 const TAIL_CALL = 12
 
-/** Registers and stack slots, by frame, whose origin is looked for. */
+/** Registers and stack slots, by frame, whose origin is looked for: bit sets, that of the slots in two halves. */
 class Wanted {
   frame: number
-  readonly registers: number[] = [0, 0, 0, 0, 0, 0, 0, 0]
-  readonly #slots: (Set<number> | undefined)[] = []
+  readonly registers = [0, 0, 0, 0, 0, 0, 0, 0]
+  readonly #low = [0, 0, 0, 0, 0, 0, 0, 0]
+  readonly #high = [0, 0, 0, 0, 0, 0, 0, 0]
 
   constructor(frame: number) {
     this.frame = frame
@@ -33,26 +42,36 @@ class Wanted {
 
   get isEmpty(): boolean {
     for (let f = 0; f <= this.frame; f++) {
-      if (this.registers[f] !== 0 || this.countSlots(f) > 0) return false
+      if (this.registers[f] !== 0 || this.#low[f] !== 0 || this.#high[f] !== 0) return false
     }
     return true
   }
 
-  slots(frame: number): Set<number> {
-    let slots = this.#slots[frame]
-    if (slots === undefined) {
-      slots = new Set()
-      this.#slots[frame] = slots
-    }
-    return slots
-  }
-
   places(frame: number): WantedPlaces {
-    return { registers: this.registers[frame] as number, slots: this.#slots[frame] }
+    return {
+      registers: this.registers[frame] as number,
+      slotsLow: this.#low[frame] as number,
+      slotsHigh: this.#high[frame] as number,
+    }
   }
 
-  countSlots(frame: number): number {
-    return this.#slots[frame]?.size ?? 0
+  hasSlots(frame: number): boolean {
+    return this.#low[frame] !== 0 || this.#high[frame] !== 0
+  }
+
+  hasSlot(frame: number, slot: number): boolean {
+    const half = (slot < 32 ? this.#low : this.#high)[frame] as number
+    return (half & (1 << (slot & 31))) !== 0
+  }
+
+  addSlot(frame: number, slot: number): void {
+    const half = slot < 32 ? this.#low : this.#high
+    half[frame]! |= 1 << (slot & 31)
+  }
+
+  removeSlot(frame: number, slot: number): void {
+    const half = slot < 32 ? this.#low : this.#high
+    half[frame]! &= ~(1 << (slot & 31))
   }
 
   has(register: number): boolean {
@@ -72,17 +91,15 @@ class Wanted {
 const GIVE_UP = false
 const WENT_ON = true
 
+const isWanted = (wanted: Wanted, { frame, isRegister, place }: LinkedPlace): boolean =>
+  isRegister ? ((wanted.registers[frame] as number) & (1 << place)) !== 0 : wanted.hasSlot(frame, place)
+
 function syncLinked(wanted: Wanted, entry: HistoryEntry | undefined): void {
   const linked = entry?.linked
-  if (linked === undefined) return
-  const isWanted = (place: LinkedPlace): boolean =>
-    place.isRegister
-      ? ((wanted.registers[place.frame] as number) & (1 << place.place)) !== 0
-      : wanted.slots(place.frame).has(place.place)
-  if (!linked.some(isWanted)) return
-  for (const place of linked) {
-    if (place.isRegister) wanted.registers[place.frame]! |= 1 << place.place
-    else wanted.slots(place.frame).add(place.place)
+  if (linked === undefined || !linked.some((place) => isWanted(wanted, place))) return
+  for (const { frame, isRegister, place } of linked) {
+    if (isRegister) wanted.registers[frame]! |= 1 << place
+    else wanted.addSlot(frame, place)
   }
 }
 
@@ -131,15 +148,15 @@ function stepBackOver(
     case CLASS.LDX:
       if (!wanted.has(dst)) return WENT_ON
       wanted.remove(dst)
-      if (entry !== undefined && entry.stackSlot >= 0) wanted.slots(entry.stackFrame).add(entry.stackSlot)
+      if (entry !== undefined && entry.stackSlot >= 0) wanted.addSlot(entry.stackFrame, entry.stackSlot)
       return WENT_ON
     case CLASS.STX:
     case CLASS.ST: {
       // A scalar is no address: this was a difference of pointers.
       if (wanted.has(dst)) return GIVE_UP
       if (entry === undefined || entry.stackSlot < 0) return WENT_ON
-      const slots = wanted.slots(entry.stackFrame)
-      if (!slots.delete(entry.stackSlot)) return WENT_ON
+      if (!wanted.hasSlot(entry.stackFrame, entry.stackSlot)) return WENT_ON
+      wanted.removeSlot(entry.stackFrame, entry.stackSlot)
       if (kind === CLASS.STX) wanted.add(src)
       return WENT_ON
     }
@@ -159,7 +176,7 @@ function stepBackOver(
       return WENT_ON
     }
     if (mask & ~ARGUMENT_MASK) return broken(p, `static subprog unexpected regs ${mask.toString(16)}`)
-    if (wanted.countSlots(wanted.frame) > 0) return broken(p, 'static subprog leftover stack slots')
+    if (wanted.hasSlots(wanted.frame)) return broken(p, 'static subprog leftover stack slots')
     wanted.registers[wanted.frame] = 0
     if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
     wanted.registers[wanted.frame - 1]! |= mask & ARGUMENT_MASK
@@ -168,7 +185,7 @@ function stepBackOver(
   }
   if (code === 0x80 && callsSyncCallback(p, insn) && index !== next - 1) {
     if (mask & ~ARGUMENT_MASK) return broken(p, `callback unexpected regs ${mask.toString(16)}`)
-    if (wanted.countSlots(wanted.frame) > 0) return broken(p, 'callback leftover stack slots')
+    if (wanted.hasSlots(wanted.frame)) return broken(p, 'callback leftover stack slots')
     wanted.registers[wanted.frame] = 0
     if (wanted.frame === 0) return broken(p, 'subprog exit from frame 0')
     wanted.frame--
@@ -233,20 +250,35 @@ export function markAllImprecise(state: State): void {
   })
 }
 
-/** Index before `index` on the path, or -1 where the state begins. Takes used entries off `left`. */
-function previousIndex(state: State, index: number, left: { count: number }): number | undefined {
-  const { history } = state
-  const { count } = left
+/** The way back along a state's history: what is left of it. */
+interface Trail {
+  entry: HistoryEntry | undefined
+}
+
+/** Index before `index` on the path; undefined where the state begins. Takes used entries off the trail. */
+function previousIndex(state: State, index: number, trail: Trail): number | undefined {
+  const last = trail.entry
   if (index === state.firstInstruction) {
-    if (count === 0) return undefined
-    if (count === 1 && (history[0] as HistoryEntry).index === index) return undefined
+    if (last === undefined || (last.before === undefined && last.index === index)) return undefined
   }
-  const last = history[count - 1]
-  if (last !== undefined && last.index === index) {
-    left.count--
-    return last.previous
+  if (last === undefined || last.index !== index) return index - 1
+  trail.entry = last.before
+  return last.previous
+}
+
+/** Marks wanted slots of a saved frame; what is marked already, or no scalar, is wanted no more. */
+function markSlots(frame: Frame, f: number, wanted: Wanted): boolean {
+  let changed = false
+  for (let i = 0; i < 64; i++) {
+    if (!wanted.hasSlot(f, i)) continue
+    const slot = frame.stack[i]
+    if (slot === undefined || !isScalarSpill(slot) || slot.register.precise) wanted.removeSlot(f, i)
+    else {
+      frame.stack[i] = new Slot(slot.bytes, preciseCopy(slot.register))
+      changed = true
+    }
   }
-  return index - 1
+  return changed
 }
 
 /** Marks what the registers and slots in `wanted` came from; true if any mark is new. */
@@ -259,7 +291,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
   let next = -1
   let skipFirst = true
   for (;;) {
-    const left = { count: state.history.length }
+    const trail: Trail = { entry: state.history }
     p.backtrackingLog?.state(wanted.frame, last, first, next)
     if (last < 0) {
       // The beginning of a function that is verified on its own: its arguments are given.
@@ -269,7 +301,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
         state.frames.length === 1 &&
         frame.subprogram > 0 &&
         frame.callsite === -1 &&
-        wanted.countSlots(0) === 0 &&
+        !wanted.hasSlots(0) &&
         (mask & ~ARGUMENT_MASK) === 0
       ) {
         for (let i = 1; i <= 5; i++) {
@@ -287,8 +319,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
     for (;;) {
       if (skipFirst) skipFirst = false
       else {
-        const entry = state.history[left.count - 1]
-        const here = entry !== undefined && entry.index === index ? entry : undefined
+        const here = trail.entry?.index === index ? trail.entry : undefined
         if (stepBack(p, index, next, here, wanted) === GIVE_UP) {
           markAllPrecise(p, start)
           return true
@@ -296,7 +327,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
       }
       if (wanted.isEmpty) return changed
       next = index
-      index = previousIndex(state, index, left)
+      index = previousIndex(state, index, trail)
       if (index === undefined) break
       if (index >= p.length || index < 0) return broken(p, `backtracking idx ${index}`)
     }
@@ -316,15 +347,7 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
           changed = true
         }
       }
-      const slots = wanted.slots(f)
-      for (const i of [...slots]) {
-        const slot = frame.stack[i]
-        if (slot === undefined || !isScalarSpill(slot) || slot.register.precise) slots.delete(i)
-        else {
-          frame.stack[i] = new Slot(slot.bytes, preciseCopy(slot.register))
-          changed = true
-        }
-      }
+      if (wanted.hasSlots(f)) changed = markSlots(frame, f, wanted) || changed
       p.backtrackingLog?.parent(state, f, wanted.places(f))
     }
     if (wanted.isEmpty) return changed
@@ -353,7 +376,7 @@ export function inheritPrecision(p: Proof, old: State, state: State): boolean {
       if (register.kind === BASE.SCALAR && register.precise) wanted.registers[f]! |= 1 << i
     }
     frame.stack.forEach((slot, i) => {
-      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise) wanted.slots(f).add(i)
+      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise) wanted.addSlot(f, i)
     })
     p.backtrackingLog?.inherited(f, wanted.places(f))
   }
@@ -361,22 +384,31 @@ export function inheritPrecision(p: Proof, old: State, state: State): boolean {
 }
 
 /** Notes what backtracking must know of the current instruction. */
-export function note(p: Proof, change?: Partial<Omit<HistoryEntry, 'index' | 'previous'>>): void {
-  const { history } = p.state
-  const last = history[history.length - 1]
+export function note(
+  p: Proof,
+  change?: Partial<Omit<HistoryEntry, 'before' | 'count' | 'index' | 'previous'>>,
+): void {
+  const last = p.state.history
   if (last !== undefined && p.currentEntry === last) {
     // The copy keeps states that share the entry as they are.
     const merged: HistoryEntry = {
-      ...last,
-      ...change,
+      before: last.before,
+      count: last.count,
+      index: last.index,
+      previous: last.previous,
+      stackFrame: change?.stackFrame ?? last.stackFrame,
+      stackSlot: change?.stackSlot ?? last.stackSlot,
       dstIsStack: last.dstIsStack || (change?.dstIsStack ?? false),
       srcIsStack: last.srcIsStack || (change?.srcIsStack ?? false),
+      linked: change?.linked ?? last.linked,
     }
-    history[history.length - 1] = merged
+    p.state.history = merged
     p.currentEntry = merged
     return
   }
   const entry: HistoryEntry = {
+    before: last,
+    count: (last?.count ?? 0) + 1,
     index: p.index,
     previous: p.previous,
     stackFrame: change?.stackFrame ?? 0,
@@ -385,13 +417,13 @@ export function note(p: Proof, change?: Partial<Omit<HistoryEntry, 'index' | 'pr
     srcIsStack: change?.srcIsStack ?? false,
     linked: change?.linked,
   }
-  history.push(entry)
+  p.state.history = entry
   p.currentEntry = entry
 }
 
 /** The exact value spilled in a stack slot mattered. */
 export function markSlotPrecise(p: Proof, frame: number, slot: number): void {
   const wanted = new Wanted(p.state.currentIndex)
-  wanted.slots(frame).add(slot)
+  wanted.addSlot(frame, slot)
   retrace(p, p.state, wanted)
 }

@@ -89,8 +89,11 @@ export interface Reference {
   readonly owner?: unknown
 }
 
-/** One step of the path that backtracking must know; others it can compute. */
+/** One step of the path that backtracking must know; others it can compute. A list that copies of a state share. */
 export interface HistoryEntry {
+  readonly before: HistoryEntry | undefined
+  /** Entries up to this one. */
+  readonly count: number
   readonly index: number
   readonly previous: number
   /** The instruction touched this stack slot of this frame through a pointer or as a spill; -1: none. */
@@ -119,7 +122,8 @@ export class State {
   instruction = 0
   firstInstruction = 0
   lastInstruction = 0
-  history: HistoryEntry[] = []
+  /** The last step since the state was saved. */
+  history: HistoryEntry | undefined = undefined
   references: readonly Reference[] = NO_REFERENCES
   activeLocks = 0
   activeLockId = 0
@@ -158,7 +162,7 @@ export class State {
     s.instruction = this.instruction
     s.firstInstruction = this.firstInstruction
     s.lastInstruction = this.lastInstruction
-    s.history = this.history.slice()
+    s.history = this.history
     s.references = this.references
     s.activeLocks = this.activeLocks
     s.activeLockId = this.activeLockId
