@@ -2,6 +2,7 @@ export { successors } from './control-flow.ts'
 export type { KfuncCallFacts, ProgramFacts, SlotRange } from './facts.ts'
 export { checkFields, type FieldFault } from './instruction-fields.ts'
 export { isGplCompatible } from './license.ts'
+export type { ProofObserver } from './observer.ts'
 export type {
   AttachTarget,
   DescriptorEntry,

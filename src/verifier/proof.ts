@@ -22,6 +22,7 @@ import { isGplCompatible } from './license.ts'
 import { BacktrackingLog } from './log/backtracking.ts'
 import { VerifierLog } from './log/log.ts'
 import { StatePrinter } from './log/printer.ts'
+import type { ProofObserver } from './observer.ts'
 import type { MapSpec, ProgramInput, SourceLine } from './program.ts'
 import type { Target } from './program-types/attach.ts'
 import type { ProgramKind } from './program-types/kind.ts'
@@ -108,6 +109,7 @@ export class Proof {
   readonly kfuncs: KfuncTable
   readonly records: Records
   readonly helpers: ReadonlyMap<number, HelperPrototype>
+  readonly observer: ProofObserver | undefined
   subprograms: Subprogram[] = []
   exceptionCallback = 0
   state!: State
@@ -160,6 +162,7 @@ export class Proof {
       kfuncs: KfuncTable
       records: Records
       helpers: ReadonlyMap<number, HelperPrototype>
+      observer: ProofObserver | undefined
     },
   ) {
     this.input = input
@@ -171,6 +174,7 @@ export class Proof {
     this.kfuncs = parts.kfuncs
     this.records = parts.records
     this.helpers = parts.helpers
+    this.observer = parts.observer
     this.isGpl = isGplCompatible(input.license)
     this.isSleepable = (input.flags & 0x10) !== 0
     this.isStrictAlignment = (input.flags & 0x1) !== 0

@@ -23,6 +23,7 @@ import {
 } from './flow/subprograms.ts'
 import { KfuncTable } from './kfuncs/table.ts'
 import { logLiveRegisters, logStatistics } from './log/summary.ts'
+import type { ProofObserver } from './observer.ts'
 import type { ProgramInput } from './program.ts'
 import { findTarget } from './program-types/attach.ts'
 import { helpersFor } from './program-types/helper-availability.ts'
@@ -116,8 +117,8 @@ function run(p: Proof): void {
   checkWalkedCalls(p)
 }
 
-/** Proves a program, or says why not. Never throws for a bad program. */
-export function prove(input: ProgramInput): ProofVerdict {
+/** Proves a program, or says why not. Never throws for a bad program. `observer` is told of each step of the walk. */
+export function prove(input: ProgramInput, observer?: ProofObserver): ProofVerdict {
   const kind = PROGRAM_KINDS[input.programType]
   const records = new Records(input.kernelTypes)
   const kfuncs = new KfuncTable(input.kernelTypes, input.descriptors)
@@ -126,6 +127,7 @@ export function prove(input: ProgramInput): ProofVerdict {
     kfuncs,
     records,
     helpers: helpersFor(input),
+    observer,
   })
   const clockNs = input.clockNs ?? (() => 0n)
   const started = clockNs()

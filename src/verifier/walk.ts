@@ -32,6 +32,7 @@ function walk(p: Proof): void {
     const { state } = p
     state.lastInstruction = p.previous
     state.instruction = index
+    p.observer?.arrives(p)
     let isOver = false
     if (p.notes.prunePoint[index] === 1 && isVisited(p)) {
       p.logSafe()
@@ -98,6 +99,7 @@ export function verifyFunction(p: Proof, subprogram: number): void {
   }
   p.scratchedRegisters = 0x7ff
   p.printsState = false
+  p.observer?.begins(p, subprogram)
   walk(p)
   if ((p.log.level & 2) === 0) p.log.rewind(0)
 }

@@ -140,6 +140,7 @@ export function pushState(p: Proof, state: State, instruction: number, previous:
     throw p.refuse(E2BIG, `The sequence of ${p.pending.length} jumps is too complex.`)
   }
   if (state.parent !== undefined) state.parent.branches++
+  p.observer?.queues(state)
 }
 
 /** Goes on with the branch that was queued last; false: none is left. */
@@ -149,6 +150,7 @@ export function popBranch(p: Proof): boolean {
   p.state = next.state
   p.index = next.instruction
   p.previous = next.previous
+  p.observer?.resumes(next.state)
   if ((p.log.level & 2) === 0) p.log.rewind(next.logPosition)
   return true
 }
@@ -258,6 +260,7 @@ export function isVisited(p: Proof): boolean {
       }
       if (found) {
         old.hits++
+        p.observer?.prunes(old)
         if (notes.jumpPoint[index]) note(p)
         inheritPrecision(p, old, current)
         if (isLoop) {
@@ -301,6 +304,7 @@ export function isVisited(p: Proof): boolean {
   saved.instruction = index
   enterLoop(p, saved)
   current.parent = saved
+  p.observer?.saves(saved)
   current.firstInstruction = index
   current.depth = saved.depth + 1
   current.history = undefined
