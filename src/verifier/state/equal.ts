@@ -137,7 +137,11 @@ function registerCovers(old: Register, current: Register, ids: IdMap, exactness:
       )
     case BASE.PACKET_META:
     case BASE.PACKET:
-      if (old.range > current.range || old.off !== current.off) return false
+      // At or beyond the end is something else than so many bytes before it, or none.
+      if (old.range < 0 || current.range < 0 ? old.range !== current.range : old.range > current.range) {
+        return false
+      }
+      if (old.off !== current.off) return false
       if (!ids.matches(old.id, current.id)) return false
       return isWithin(old, current) && containsBits(old, current)
     case BASE.STACK:
