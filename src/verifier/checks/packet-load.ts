@@ -6,9 +6,12 @@
 import { BPF_PROG_TYPE } from '../../abi/index.ts'
 import { type Instruction, MODE, modeOf, SIZE, sizeFieldOf } from '../../isa/index.ts'
 import { BASE } from '../domain/kinds.ts'
+import { knownScalar } from '../domain/register.ts'
+import { pushBranch } from '../flow/paths.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL } from '../refusal.ts'
 import { EMPTY_REGISTER } from '../state/state.ts'
+import { returnFromFunction } from './calls.ts'
 import { checkLeaks } from './leaks.ts'
 import { checkUnmodified } from './region.ts'
 
@@ -40,4 +43,10 @@ export function loadPacket(p: Proof, insn: Instruction): void {
   checkUnmodified(p, context, 6, false)
   for (let i = 0; i <= 5; i++) p.setReg(i, EMPTY_REGISTER)
   p.setUnknown(0)
+  if (p.state.currentIndex === 0) return
+  // Outside of the packet the function ends, with 0: that is walked first.
+  pushBranch(p, p.index + 1, p.index)
+  p.setReg(0, knownScalar(0n))
+  returnFromFunction(p)
+  p.index--
 }

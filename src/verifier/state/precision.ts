@@ -8,7 +8,17 @@
  *
  * Source: __mark_chain_precision and backtrack_insn in kernel/bpf/verifier.c of Linux 6.18.
  */
-import { CALL_SOURCE, CLASS, classOf, codeOf, MODE, modeOf, SOURCE, sourceOf } from '../../isa/index.ts'
+import {
+  CALL_SOURCE,
+  CLASS,
+  classOf,
+  codeOf,
+  type Instruction,
+  MODE,
+  modeOf,
+  SOURCE,
+  sourceOf,
+} from '../../isa/index.ts'
 import { BASE } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
 import { callsSyncCallback } from '../flow/graph.ts'
@@ -161,6 +171,13 @@ function stepBackOver(
       return WENT_ON
     }
     case CLASS.LD:
+      if (leavesFunction(insn, index, next)) {
+        // It left the function, with 0.
+        wanted.remove(0)
+        if (wanted.frame === 7) return broken(p, 'subprog enter from frame 7')
+        wanted.frame++
+        return WENT_ON
+      }
       if (!wanted.has(dst)) return WENT_ON
       wanted.remove(dst)
       return modeOf(opcode) !== MODE.IND && modeOf(opcode) !== MODE.ABS
@@ -221,6 +238,10 @@ function stepBackOver(
   }
   return WENT_ON
 }
+
+/** A legacy packet load that failed, where its function goes back to a caller. */
+const leavesFunction = (insn: Instruction, index: number, next: number): boolean =>
+  (modeOf(insn.opcode) === MODE.ABS || modeOf(insn.opcode) === MODE.IND) && next !== index + 1
 
 const preciseCopy = (register: Register): Register => {
   const copy = register.copy()
