@@ -221,8 +221,9 @@ function stepBackOver(
     return WENT_ON
   }
   if (code === 0x90) {
-    if (next >= 0 && p.notes.callsCallback[next]) wanted.registers[wanted.frame]! &= ~ARGUMENT_MASK
-    if ((wanted.registers[wanted.frame] as number) & ARGUMENT_MASK) {
+    // What a helper was given goes on mattering while it calls back: bpf_loop counts by it.
+    const isCallback = next >= 0 && p.notes.callsCallback[next] === 1
+    if (!isCallback && (wanted.registers[wanted.frame] as number) & ARGUMENT_MASK) {
       return broken(p, `backtracking exit unexpected regs ${mask.toString(16)}`)
     }
     const returnsPrecise = next - 1 >= 0 && isLocalCall(p.insn(next - 1)) && wanted.has(0)
