@@ -6,7 +6,7 @@
 import { signExtend64 } from '../domain/arithmetic.ts'
 import { truncate } from '../domain/bounds.ts'
 import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
-import { pointer } from '../domain/register.ts'
+import { pointer, unlink } from '../domain/register.ts'
 import type { MapSpec } from '../program.ts'
 import { sockCommonFields, socketFields, tcpSockFields, xdpSockFields } from '../program-types/contexts.ts'
 import { isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
@@ -140,6 +140,8 @@ export function checkMemory(p: Proof, n: number, offsetInInsn: number, access: A
   const loaded = p.reg(value)
   if (loaded.kind !== BASE.SCALAR) return
   const copy = loaded.copy()
+  // A spilled number that comes back with its sign extended is not the number that was spilled. (Linux forgets this.)
+  if (access.isSigned && copy.id !== 0 && copy.umax >= 1n << BigInt(size * 8 - 1)) unlink(copy)
   if (access.isSigned) signExtend64(copy, size as 1 | 2 | 4)
   else truncate(copy, size)
   p.setReg(value, copy)
