@@ -12,7 +12,7 @@ import {
   signExtend32,
   signExtend64,
 } from '../domain/arithmetic.ts'
-import { boundsAreSane, syncBounds, zeroExtend32 } from '../domain/bounds.ts'
+import { syncBounds, zeroExtend32 } from '../domain/bounds.ts'
 import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
 import {
   ADD_CONST,
@@ -28,8 +28,9 @@ import {
 import { tnumAdd, tnumSubtract } from '../domain/tnum.ts'
 import { pushBranch } from '../flow/paths.ts'
 import { isPacketPointer, MAX_VARIABLE_OFFSET, mayBeNull, type Proof } from '../proof.ts'
-import { EACCES, EFAULT, EINVAL } from '../refusal.ts'
+import { EACCES, EINVAL } from '../refusal.ts'
 import { markPrecise } from '../state/precision.ts'
+import { settle } from './invariants.ts'
 import { bitWidth, withScalarId } from './stack.ts'
 
 const OPERATIONS: Readonly<Record<number, AluOperation>> = {
@@ -200,18 +201,6 @@ function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offse
 /** Adding 0 is harmless on these only. */
 const isAddZeroKind = (base: number, isAddZero: boolean): boolean =>
   isAddZero && (base === BASE.CONST_MAP || base === BASE.FLOW_KEYS)
-
-/** An empty range means that the path cannot be taken: forget what was derived. */
-export function settle(p: Proof, n: number, what: string): void {
-  const register = p.reg(n)
-  if (boundsAreSane(register)) return
-  if (p.testsInvariants) throw p.refuse(EFAULT, `REG INVARIANTS VIOLATION (${what})`)
-  const copy = register.copy()
-  copy.setUnbounded()
-  copy.value = 0n
-  copy.mask = U64_MAX
-  p.setReg(n, copy)
-}
 
 /** The register, with an id that its copies will share. */
 function linkable(p: Proof, n: number): Register {

@@ -8,7 +8,7 @@
  */
 import { CLASS, classOf, codeOf, type Instruction, OPCODE, SOURCE, sourceOf } from '../../isa/index.ts'
 import { addDistance } from '../domain/arithmetic.ts'
-import { boundsAreSane, syncBounds } from '../domain/bounds.ts'
+import { syncBounds } from '../domain/bounds.ts'
 import { constOf, decide, isConst, JUMP, oppositeOf, refine, swappedOf } from '../domain/comparison.ts'
 import { BASE, baseOf, FLAG } from '../domain/kinds.ts'
 import {
@@ -22,11 +22,12 @@ import {
 import { isMayGoto } from '../flow/graph.ts'
 import { pushBranch } from '../flow/paths.ts'
 import { isNotNull, isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
-import { EFAULT, EINVAL } from '../refusal.ts'
+import { EINVAL } from '../refusal.ts'
 import { frameInstruction } from '../state/equal.ts'
 import { markPrecise, note } from '../state/precision.ts'
 import { releaseReference } from '../state/references.ts'
 import { isSpill, type LinkedPlace, Slot, type State } from '../state/state.ts'
+import { settleBounds } from './invariants.ts'
 import { widenAtLoopHead } from './iterators.ts'
 import { notNull } from './null.ts'
 
@@ -218,14 +219,6 @@ function matchPackets(insn: Instruction, dst: Register, src: Register, here: Sta
   }
 }
 
-function settled(p: Proof, r: Register): Register {
-  syncBounds(r)
-  if (boundsAreSane(r)) return r
-  if (p.testsInvariants) throw p.refuse(EFAULT, 'REG INVARIANTS VIOLATION')
-  r.setUnbounded()
-  return r
-}
-
 /** Checks a conditional jump and moves to where the current path goes on. */
 export function checkBranch(p: Proof, insn: Instruction): void {
   const { opcode, dst, src } = insn
@@ -281,11 +274,14 @@ export function checkBranch(p: Proof, insn: Instruction): void {
     const trueA = a.copy()
     const trueB = same ? trueA : b.copy()
     refine(code, trueA, trueB, is32)
-    here.current.regs[dst] = settled(p, falseA)
-    there.current.regs[dst] = settled(p, trueA)
+    for (const r of [falseA, falseB, trueA, trueB]) syncBounds(r)
+    settleBounds(p, trueA, 'true_reg1')
+    settleBounds(p, trueB, 'true_reg2')
+    settleBounds(p, falseA, 'false_reg1')
+    settleBounds(p, falseB, 'false_reg2')
+    here.current.regs[dst] = falseA
+    there.current.regs[dst] = trueA
     p.scratchedRegisters |= 1 << dst
-    settled(p, falseB)
-    settled(p, trueB)
     if (isRegisterForm) {
       here.current.regs[src] = falseB
       there.current.regs[src] = trueB

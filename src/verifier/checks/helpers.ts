@@ -18,7 +18,7 @@ import { EACCES, EFAULT, EINVAL, ENOTSUPP } from '../refusal.ts'
 import { markPrecise } from '../state/precision.ts'
 import { acquireReference, forgetPacketPointers, release, releaseReference } from '../state/references.ts'
 import { EMPTY_REGISTER } from '../state/state.ts'
-import { settle } from './alu.ts'
+import { settle } from './invariants.ts'
 import { type CallFacts, newFacts } from './argument-kinds.ts'
 import { checkArgument } from './arguments.ts'
 import {

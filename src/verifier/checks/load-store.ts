@@ -8,7 +8,7 @@ import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
 import type { Proof } from '../proof.ts'
 import { EACCES, EINVAL } from '../refusal.ts'
-import { settle } from './alu.ts'
+import { settle } from './invariants.ts'
 import { checkMemory } from './memory.ts'
 
 const DIFFERENT_KINDS_MATTER: ReadonlySet<number> = new Set([

@@ -34,10 +34,13 @@ function fromBits64(r: Register): void {
 /** Where the unsigned range and the known bits have exactly one value in common: that value. */
 function onlyCommonValue(r: Register): bigint | undefined {
   const { mask, umin, umax } = r
-  // Most masks are all ones from some bit down: then the range is already as good as the bits.
-  if (mask === 0n || mask === U64_MAX || (mask & (mask + 1n)) === 0n) return undefined
-  // All that the bits allow is in the range.
-  if ((umin <= r.value && umax >= (r.value | mask)) || umin > umax) return undefined
+  // A range without values belongs to a path that cannot be taken; what Linux makes of it then goes the long way.
+  if (umin <= umax) {
+    // Most masks are all ones from some bit down: then the range is already as good as the bits.
+    if (mask === 0n || mask === U64_MAX || (mask & (mask + 1n)) === 0n) return undefined
+    // All that the bits allow is in the range.
+    if (umin <= r.value && umax >= (r.value | mask)) return undefined
+  }
   const next = tnumStep(r, r.umin)
   const startsInside = (r.umin & ~r.mask) === r.value
   const top = r.value | r.mask
@@ -234,18 +237,27 @@ export function syncBounds(r: Register): void {
   updateBounds(r)
 }
 
-/** Nothing can be in an empty range or differ from its known bits; if so, the path cannot be taken at all. */
-export function boundsAreSane(r: Register): boolean {
-  if (r.umin > r.umax || r.smin > r.smax || r.u32min > r.u32max || r.s32min > r.s32max) return false
+/**
+ * What is wrong with a register, in Linux's words: nothing can be in an empty range or differ from its known bits. If
+ * something is, the path cannot be taken at all.
+ */
+export function boundsProblem(r: Register): string | undefined {
+  if (r.umin > r.umax || r.smin > r.smax || r.u32min > r.u32max || r.s32min > r.s32max) {
+    return 'range bounds violation'
+  }
   if (r.mask === 0n) {
     const signed = s64(r.value)
-    if (r.umin !== r.value || r.umax !== r.value || r.smin !== signed || r.smax !== signed) return false
+    if (r.umin !== r.value || r.umax !== r.value || r.smin !== signed || r.smax !== signed) {
+      return 'const tnum out of sync with range bounds'
+    }
   }
   if ((r.mask & LOW) === 0n) {
     const low = low32(r.value)
-    if (r.u32min !== low >>> 0 || r.u32max !== low >>> 0 || r.s32min !== low || r.s32max !== low) return false
+    if (r.u32min !== low >>> 0 || r.u32max !== low >>> 0 || r.s32min !== low || r.s32max !== low) {
+      return 'const subreg tnum out of sync with range bounds'
+    }
   }
-  return true
+  return undefined
 }
 
 /** A 32-bit operation was done: the upper half is zero, the 64-bit ranges follow the 32-bit ones. */
