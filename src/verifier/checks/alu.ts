@@ -105,6 +105,12 @@ const ARITHMETIC_KINDS: ReadonlySet<number> = new Set([
 
 const fits32 = (x: bigint): boolean => BigInt.asIntN(32, x) === x
 
+/** In place: what was at or beyond the end of the packet need not be, once it has moved back. (Linux forgets this.) */
+function moveBy(r: Register, offset: number): void {
+  if (isPacketPointer(r) && r.range < 0 && offset < r.off) r.range = 0
+  r.off = offset
+}
+
 function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offset: Register): void {
   const { dst } = insn
   const code = codeOf(insn.opcode)
@@ -144,7 +150,7 @@ function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offse
   r.setUnbounded32()
   if (code === 0x00) {
     const fixed = BigInt(pointer.off) + offset.smin
-    if (known && fits32(fixed)) r.off = Number(fixed)
+    if (known && fits32(fixed)) moveBy(r, Number(fixed))
     else {
       const smin = pointer.smin + offset.smin
       const smax = pointer.smax + offset.smax
@@ -168,7 +174,7 @@ function pointerArithmetic(p: Proof, insn: Instruction, pointer: Register, offse
       throw p.refuse(EACCES, `R${dst} subtraction from stack pointer prohibited`)
     }
     const fixed = BigInt(pointer.off) - offset.smin
-    if (known && fits32(fixed)) r.off = Number(fixed)
+    if (known && fits32(fixed)) moveBy(r, Number(fixed))
     else {
       const smin = pointer.smin - offset.smax
       const smax = pointer.smax - offset.smin
