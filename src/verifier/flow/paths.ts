@@ -39,14 +39,18 @@ function sameCallsites(a: State, b: State): boolean {
 /** The loop that `state` is in, with the calls that led there; undefined outside of loops. */
 function loopKey(p: Proof, state: State): string | undefined {
   if (state.frames.length === 1) {
-    const component = p.notes.component[state.instruction] as number
-    return component === 0 ? undefined : `${component}`
+    const { instruction } = state
+    const component = p.notes.component[instruction] as number
+    if (component !== 0) return `${component}`
+    return p.notes.callsCallback[instruction] === 1 ? `@${instruction}` : undefined
   }
   const calls: number[] = []
   for (let f = 0; f < state.frames.length; f++) {
     const at = frameInstruction(state, f)
     const component = p.notes.component[at] as number
     if (component !== 0) return [...calls, component].join()
+    // A helper that calls back goes round as a loop does. (Linux cuts later rounds at states whose marks are not final.)
+    if (p.notes.callsCallback[at] === 1) return [...calls, `@${at}`].join()
     if (f < state.frames.length - 1) calls.push(at)
   }
   return undefined
@@ -229,7 +233,10 @@ export function isVisited(p: Proof): boolean {
             }
           }
           if (!found && notes.callsCallback[index]) {
-            if (covers(p, old, current, 'within ranges')) found = true
+            if (covers(p, old, current, 'within ranges')) {
+              found = true
+              isLoop = true
+            }
             skipsCheck = true
           }
         }
