@@ -71,6 +71,7 @@ const MAX_HELPER = 211
 function findHelper(p: Proof, id: number): HelperPrototype {
   const helper = p.helpers.get(id)
   if (helper !== undefined) return helper
+  if (id === 0) throw p.refuse(EINVAL, 'program of this type cannot use helper bpf_unspec#0')
   if (id < 0 || id > MAX_HELPER || helperById(id) === undefined) {
     throw p.refuse(EINVAL, `invalid func unknown#${id}`)
   }
