@@ -350,7 +350,8 @@ export function checkGlobalArguments(p: Proof, index: number): void {
         if (argument.untrusted) return
         checkArgumentOffset(p, r, n, false, false)
         checkFixedMemory(p, n, argument.size)
-        if (!argument.maybeNull && r.kind & FLAG.MAYBE_NULL) {
+        // Null itself is no pointer that may be null; Linux lets it pass.
+        if (!argument.maybeNull && (r.kind & FLAG.MAYBE_NULL || isNull(r))) {
           throw p.refuse(EINVAL, `arg#${i} is expected to be non-NULL`)
         }
         return
