@@ -67,6 +67,8 @@ const ACQUIRES: ReadonlySet<number> = new Set([84, 85, 99, 131, 194])
 const RETURNS_SIZE: ReadonlySet<number> = new Set([67, 141, 45, 115, 114])
 const MAX_ERRNO = 4095
 const MAX_HELPER = 211
+/** bpf_sk_storage_get and _delete, bpf_d_path: for some functions that are traced only. */
+const NOT_IN_PROBES: ReadonlySet<number> = new Set([107, 108, 147])
 
 function findHelper(p: Proof, id: number): HelperPrototype {
   const helper = p.helpers.get(id)
@@ -84,6 +86,9 @@ function checkPlace(p: Proof, helper: HelperPrototype): void {
   const name = `${helper.name}#${helper.id}`
   if (helper.gplOnly && !p.isGpl) {
     throw p.refuse(EINVAL, 'cannot call GPL-restricted function from non-GPL compatible program')
+  }
+  if (p.input.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL && NOT_IN_PROBES.has(helper.id)) {
+    throw p.refuse(EINVAL, 'helper call is not allowed in probe')
   }
   if (!helper.mightSleep) return
   if (!p.inSleepable) throw p.refuse(EINVAL, 'helper call might sleep in a non-sleepable prog')
@@ -159,6 +164,8 @@ function specialEffects(p: Proof, helper: HelperPrototype, facts: CallFacts): bo
       return false
     case H.loop:
       noteInlinedLoop(p, facts.subprogram)
+      if (isNull(p.reg(4))) markPrecise(p, 4)
+      if (p.reg(1).kind !== BASE.SCALAR) throw p.refuse(EFAULT, 'verifier bug: backtracking misuse')
       markPrecise(p, 1)
       if (BigInt(state.current.callbackDepth) < p.reg(1).umax) {
         pushCallback(p, facts.subprogram, false, false, loopCallback)

@@ -72,6 +72,9 @@ const isOptions = (id: number): boolean => id === ID.setsockopt || id === ID.get
 function isLeftIn(input: ProgramInput, id: number, target: string): boolean {
   const { programType, expectedAttachType: attach } = input
   if (id === ID.overrideReturn) return false
+  if ((id === ID.getRetval || id === ID.setRetval) && programType !== T.BPF_PROG_TYPE_LSM) {
+    return !WITHOUT_RESULT.includes(attach)
+  }
   const hasTrampoline =
     (programType === T.BPF_PROG_TYPE_TRACING && TRAMPOLINES.includes(attach)) ||
     (programType === T.BPF_PROG_TYPE_LSM && attach === A.BPF_LSM_MAC)
@@ -79,7 +82,6 @@ function isLeftIn(input: ProgramInput, id: number, target: string): boolean {
     case T.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
       if (id === ID.bind) return CONNECT.includes(attach)
       if (isOptions(id)) return !WITHOUT_OPTIONS.includes(attach)
-      if (id === ID.getRetval || id === ID.setRetval) return !WITHOUT_RESULT.includes(attach)
       return true
     case T.BPF_PROG_TYPE_CGROUP_SOCKOPT:
       return !isOptions(id) || attach === A.BPF_CGROUP_SETSOCKOPT
