@@ -127,6 +127,12 @@ export class Corpus {
     return this.#blobs.get(sha)
   }
 
+  /** The section that types of this corpus were read from. */
+  bytesOf(btf: Btf): Uint8Array | undefined {
+    for (const [sha, parsedBtf] of this.#btfs) if (parsedBtf === btf) return this.#blobs.get(sha)
+    return undefined
+  }
+
   #btf(sha: string | null): Btf | undefined {
     if (sha === null) return undefined
     if (!this.#btfs.has(sha)) {

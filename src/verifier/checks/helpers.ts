@@ -164,7 +164,6 @@ function specialEffects(p: Proof, helper: HelperPrototype, facts: CallFacts): bo
       return false
     case H.loop:
       noteInlinedLoop(p, facts.subprogram)
-      if (isNull(p.reg(4))) markPrecise(p, 4)
       if (p.reg(1).kind !== BASE.SCALAR) throw p.refuse(EFAULT, 'verifier bug: backtracking misuse')
       markPrecise(p, 1)
       if (BigInt(state.current.callbackDepth) < p.reg(1).umax) {
