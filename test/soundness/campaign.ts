@@ -36,8 +36,8 @@ export interface Finding {
 
 /** A disagreement with Linux that was looked into, and why it stays. */
 export type KnownDifference =
-  /** A function pointer whose function is never called: "No program to jit". */
-  | 'linux cannot compile'
+  /** Linux refuses with a "verifier bug": a function pointer whose function is never called, a failing packet load. */
+  | 'linux gives up'
   /** Accepted although a packet pointer that moved back need not be at the end any more. */
   | 'linux packet end'
   /** Without the kernel's types, which generated programs are not given here. */
@@ -229,7 +229,7 @@ function knownDifference(
   ours: ProofVerdict,
   theirs: LinuxVerdict,
 ): KnownDifference | undefined {
-  if (ours.accepted && theirs.message.includes('No program to jit')) return 'linux cannot compile'
+  if (ours.accepted && theirs.message.startsWith('verifier bug:')) return 'linux gives up'
   const { message } = ours
   if (/without CONFIG_DEBUG_INFO_BTF|^invalid return type 8 of func/.test(message))
     return 'types of the kernel'

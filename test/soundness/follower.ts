@@ -17,12 +17,13 @@
  * More than one step may fit (both sides of a branch go to the same place; a helper may return this or that), so a set
  * of steps is followed; at least one must fit.
  */
-import { BASE, baseOf, BYTE, byteAt } from '../../src/verifier/domain/kinds.ts'
+
+import { accessSize, CLASS, classOf, MODE, modeOf } from '../../src/isa/index.ts'
+import { BASE, BYTE, baseOf, byteAt } from '../../src/verifier/domain/kinds.ts'
 import { ADD_CONST, ADD_CONST32, type Register } from '../../src/verifier/domain/register.ts'
 import { isSpill, type Slot } from '../../src/verifier/state/state.ts'
 import { admitsLow, admitsNumber, admitsPointer, type Objects, regionOf } from './claims.ts'
 import type { FrameClaim, Walk, WalkNode } from './walk.ts'
-import { accessSize, CLASS, classOf, MODE, modeOf } from '../../src/isa/index.ts'
 
 /** What there is in the world of a run, beside the frames. */
 export type WorldObjects = Omit<Objects, 'framePointer'>

@@ -4,9 +4,10 @@
  *
  * Every run of the program has a way through this graph: that is what `follower.ts` checks.
  */
+
+import type { Register } from '../../src/verifier/domain/register.ts'
 import type { ProofObserver } from '../../src/verifier/observer.ts'
 import type { Proof } from '../../src/verifier/proof.ts'
-import type { Register } from '../../src/verifier/domain/register.ts'
 import type { Slot, State } from '../../src/verifier/state/state.ts'
 
 export interface FrameClaim {

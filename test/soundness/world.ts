@@ -14,9 +14,9 @@ import {
 import { Run } from '../../src/interpreter/run.ts'
 import { type Instruction, isWide, type Program, wideInstruction } from '../../src/isa/index.ts'
 import {
+  type ContextLayout,
   contextBytes,
   contextLayout,
-  type ContextLayout,
   SK_BUFF,
   SK_BUFF_BYTES,
 } from '../../src/kernel/contexts/layout.ts'
@@ -58,28 +58,24 @@ const PACKET_ACCESS: Readonly<Record<number, 'none' | 'read' | 'write'>> = {
 }
 
 /** Bytes of each type's context that programs may change; other types: none. */
+const MARK: readonly [number, number] = [SK_BUFF.mark, SK_BUFF.mark + 4]
+const PRIORITY: readonly [number, number] = [SK_BUFF.priority, SK_BUFF.priority + 4]
+const CONTROL: readonly [number, number] = [SK_BUFF.cb, SK_BUFF.cb + 20]
+const TC_INDEX: readonly [number, number] = [SK_BUFF.tc_index, SK_BUFF.tc_index + 4]
+const TIME: readonly [number, number] = [SK_BUFF.tstamp, SK_BUFF.tstamp + 8]
+const QUEUE: readonly [number, number] = [SK_BUFF.queue_mapping, SK_BUFF.queue_mapping + 4]
+const CLASS_ID: readonly [number, number] = [SK_BUFF.tc_classid, SK_BUFF.tc_classid + 4]
+const TUNNEL = [MARK, PRIORITY, CONTROL]
+const SCHEDULER = [MARK, QUEUE, PRIORITY, TC_INDEX, CONTROL, CLASS_ID, TIME]
 const WRITABLE: Readonly<Record<number, readonly (readonly [number, number])[]>> = {
-  [T.BPF_PROG_TYPE_SOCKET_FILTER]: [[48, 68]],
-  [T.BPF_PROG_TYPE_CGROUP_SKB]: [
-    [8, 12],
-    [32, 36],
-    [48, 68],
-    [152, 160],
-  ],
-  [T.BPF_PROG_TYPE_SCHED_CLS]: [
-    [8, 16],
-    [32, 36],
-    [44, 68],
-    [68, 76],
-    [152, 160],
-  ],
-  [T.BPF_PROG_TYPE_SCHED_ACT]: [
-    [8, 16],
-    [32, 36],
-    [44, 68],
-    [68, 76],
-    [152, 160],
-  ],
+  [T.BPF_PROG_TYPE_SOCKET_FILTER]: [CONTROL],
+  [T.BPF_PROG_TYPE_CGROUP_SKB]: [MARK, PRIORITY, CONTROL, TIME],
+  [T.BPF_PROG_TYPE_SCHED_CLS]: SCHEDULER,
+  [T.BPF_PROG_TYPE_SCHED_ACT]: SCHEDULER,
+  [T.BPF_PROG_TYPE_LWT_IN]: TUNNEL,
+  [T.BPF_PROG_TYPE_LWT_OUT]: TUNNEL,
+  [T.BPF_PROG_TYPE_LWT_XMIT]: TUNNEL,
+  [T.BPF_PROG_TYPE_SK_SKB]: [TC_INDEX, PRIORITY],
 }
 const READ_ONLY_CONTEXT: readonly number[] = [
   T.BPF_PROG_TYPE_KPROBE,

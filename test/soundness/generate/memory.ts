@@ -1,5 +1,5 @@
 /** Statements that load, store and count in memory: stack, map values, packets, records, contexts. */
-import { PALETTE, MAP } from '../fixtures.ts'
+import { MAP, PALETTE } from '../fixtures.ts'
 import { type Held, NOTHING, SCALAR } from './held.ts'
 import { bounded } from './scalars.ts'
 import { CALL, JUMP, type Scene, SIZE_BITS, SLOTS } from './scene.ts'
