@@ -2,7 +2,8 @@
  * Programs made at random, and changed from real ones: each that the verifier accepts is run, with every value held
  * against what the proof claimed; each is shown to this machine's Linux, if it may be asked.
  *
- * `npm run soundness -- [--programs N] [--from N] [--seed S] [--linux] [--data DIR] [--most-findings N]`
+ * `npm run soundness -- [--programs N] [--from N] [--seed S] [--linux] [--data DIR] [--seconds N]
+ * [--most-findings N]`
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -22,12 +23,14 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     linux: { type: 'boolean', default: false },
     data: { type: 'string', default: '../shared/data/verifier' },
+    seconds: { type: 'string', default: '1000000' },
     'most-findings': { type: 'string', default: '20' },
   },
 })
 const seed = Number(values.seed)
 const from = Number(values.from)
 const programs = Number(values.programs)
+const seconds = Number(values.seconds)
 const mostFindings = Number(values['most-findings'])
 
 const kernel = values.linux ? LinuxKernel.open() : undefined
@@ -54,7 +57,7 @@ for (let index = from; index < from + programs; index++) {
   for (; printed < campaign.findings.length; printed++) {
     console.log(`\n${describeFinding(seed, campaign.findings[printed]!)}\n`)
   }
-  if (printed >= mostFindings) break
+  if (printed >= mostFindings || performance.now() - started > seconds * 1000) break
   if (performance.now() - reported > 30_000) {
     reported = performance.now()
     console.log(`${index + 1 - from} programs, ${((reported - started) / 1000).toFixed(0)} s`)

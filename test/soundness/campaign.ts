@@ -229,7 +229,8 @@ function knownDifference(
   ours: ProofVerdict,
   theirs: LinuxVerdict,
 ): KnownDifference | undefined {
-  if (ours.accepted && theirs.message.startsWith('verifier bug:')) return 'linux gives up'
+  if (theirs.message.startsWith('verifier bug: ') && !theirs.message.includes('INVARIANTS'))
+    return 'linux gives up'
   const { message } = ours
   if (/without CONFIG_DEBUG_INFO_BTF|^invalid return type 8 of func/.test(message))
     return 'types of the kernel'
