@@ -175,7 +175,9 @@ export class CallTranslator {
     const { subprograms } = this.#context
     const indirect = this.#indirect as Indirect
     const target = at.get(slot.dst)
-    let code = this.#bridged(at, 5, true, (run) => indirect.call(run, i32.const(slot.pc), i32.wrap_i64(target)))
+    let code = this.#bridged(at, 5, true, (run) =>
+      indirect.call(run, i32.const(slot.pc), i32.wrap_i64(target)),
+    )
     for (const entry of subprograms.keys()) {
       const call = at.callSubprogram(entry, argumentsOf(at), at.values.slice(1, 6), slot.pc)
       code = when(i64.eq(target, i64.const(functionAddress(entry))), call, code)
