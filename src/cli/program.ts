@@ -287,28 +287,29 @@ function addVerify(parent: Command, host: Host, finish: Finish): void {
   parent
     .command('verify')
     .description(
-      'Proves that the programs of an object are safe, as the kernel does before it runs them. Says of each that is ' +
+      'Proves that the programs of objects are safe, as the kernel does before it runs them. Says of each that is ' +
         'not why, where in the source, and what to do.',
     )
-    .argument('<object>', 'an object of clang')
+    .argument('<objects...>', 'objects of clang')
     .option('-p, --program <name>', 'only this program')
     .option('--btf <file>', "a kernel's types, such as /sys/kernel/btf/vmlinux")
     .option('-j, --json', 'print a line of JSON for each program')
     .option('--states', 'print every instruction with the state of the registers')
-    .option('--stats', 'print instructions processed, states, stack depth and time')
+    .option('--stats', 'print a table of time, instructions processed, states and stack')
     .addHelpText(
       'after',
       examples([
         ['anybpf verify mine.bpf.o', 'all programs'],
+        ['anybpf verify --stats bpf/*.bpf.o', 'a table of what it took, for many'],
         ['anybpf verify mine.bpf.o -p on_packet --states', 'what is known at each instruction of one'],
         ['anybpf verify mine.bpf.o --btf /sys/kernel/btf/vmlinux', 'with the types of this kernel'],
       ]),
     )
-    .action(async (path: string, options: VerifyOptions) => {
+    .action(async (paths: readonly string[], options: VerifyOptions) => {
       const { runVerify } = await import('./commands/verify.ts')
       finish(
         runVerify(host, {
-          path,
+          paths,
           program: options.program,
           btf: options.btf,
           json: options.json === true,

@@ -16,7 +16,12 @@ export type {
 export { type ProofVerdict, prove, type Statistics } from './prover.ts'
 export { ProvingVerifier } from './proving-verifier.ts'
 export { type FieldRecord, type RecordField, Records } from './records/records.ts'
-export { explainRejection, type RegisterReport, type RejectionReport } from './report.ts'
+export {
+  explainRejection,
+  type RegisterReport,
+  type RejectionReport,
+  type RelatedStep,
+} from './report/explain.ts'
 export { checkStructure, MOST_INSTRUCTIONS, type StructureInput } from './structure.ts'
 export { StructureVerifier } from './structure-verifier.ts'
 export { findSubprograms } from './subprograms.ts'

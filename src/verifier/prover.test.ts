@@ -4,7 +4,7 @@ import { BPF_MAP_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { assemble } from '../isa/index.ts'
 import type { MapSpec, ProgramInput } from './program.ts'
 import { prove } from './prover.ts'
-import { explainRejection } from './report.ts'
+import { explainRejection } from './report/explain.ts'
 
 const counts: MapSpec = {
   type: BPF_MAP_TYPE.BPF_MAP_TYPE_HASH,

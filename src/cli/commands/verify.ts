@@ -1,30 +1,16 @@
-/** `anybpf verify OBJECT`: is each program safe, and if not, why, where, and what to do. Needs no kernel. */
-import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
-import { BTF_KIND, Btf, BtfError, CoreError, CoreRelocator } from '../../btf/index.ts'
-import {
-  type CollectionSpec,
-  type LinkedProgram,
-  linkProgram,
-  ObjectError,
-  objectName,
-  openObject,
-} from '../../client/index.ts'
-import { decode, type Instruction, WIDE_SOURCE } from '../../isa/index.ts'
-import {
-  explainRejection,
-  type FunctionInfo,
-  type MapSpec,
-  type ProgramInput,
-  prove,
-  type RejectionReport,
-  type SourceLine,
-} from '../../verifier/index.ts'
-import { type Colours, coloursFor } from '../colours.ts'
+/** `anybpf verify OBJECT...`: is each program safe, and if not, why, where, and what to do. Needs no kernel. */
+import { Btf, BtfError } from '../../btf/index.ts'
+import { type CollectionSpec, linkProgram, ObjectError, objectName, openObject } from '../../client/index.ts'
+import { explainRejection, prove } from '../../verifier/index.ts'
+import { coloursFor } from '../colours.ts'
 import { CliFailure, EXIT_FAILURE, EXIT_OK, explain } from '../failure.ts'
 import type { Host } from '../host.ts'
+import { inputOf } from '../verify/input.ts'
+import { rejectionText } from '../verify/rejection.ts'
+import { type StatisticsRow, statisticsTable } from '../verify/table.ts'
 
 export interface VerifyArguments {
-  readonly path: string
+  readonly paths: readonly string[]
   readonly program: string | undefined
   /** Path of a kernel's types. */
   readonly btf: string | undefined
@@ -33,15 +19,8 @@ export interface VerifyArguments {
   readonly stats: boolean
 }
 
-const BPF_F_SLEEPABLE = 0x10
-const BPF_F_RDONLY_PROG = 0x80
-
+/** 0: all programs are safe; 1: some are not, or could not be read. */
 export function runVerify(host: Host, options: VerifyArguments): number | CliFailure {
-  const { path } = options
-  const bytes = host.readFile(path)
-  if (bytes instanceof CliFailure) return bytes
-  const spec = openObject(bytes, { name: objectName(path) })
-  if (spec instanceof ObjectError) return explain(spec, { path })
   let kernelTypes: Btf | undefined
   if (options.btf !== undefined) {
     const types = host.readFile(options.btf)
@@ -50,202 +29,102 @@ export function runVerify(host: Host, options: VerifyArguments): number | CliFai
     if (parsed instanceof BtfError) return new CliFailure(`${options.btf}: ${parsed.message}`)
     kernelTypes = parsed
   }
-  const names = spec.programs
-    .map(({ name }) => name)
-    .filter((name) => options.program === undefined || name === options.program)
-  if (names.length === 0) {
-    return new CliFailure(`${path}: there is no program${options.program ? ` '${options.program}'` : ''}`)
+  const rows: StatisticsRow[] = []
+  let failed = 0
+  let found = 0
+  const fail = (failure: CliFailure): void => {
+    failed++
+    if (options.paths.length > 1 || found > 0) host.stderr.write(failure.toString())
+  }
+  let only: CliFailure | undefined
+  for (const path of options.paths) {
+    const spec = readObject(host, path)
+    if (spec instanceof CliFailure) {
+      only = spec
+      fail(spec)
+      continue
+    }
+    const names = spec.programs
+      .map(({ name }) => name)
+      .filter((name) => options.program === undefined || name === options.program)
+    for (const name of names) {
+      const row = verifyProgram(host, options, { path, spec, name, kernelTypes })
+      found++
+      if (row instanceof CliFailure) {
+        host.stderr.write(row.toString())
+        failed++
+        continue
+      }
+      rows.push(row)
+    }
+    if (names.length > 0 || (options.program !== undefined && options.paths.length > 1)) continue
+    only = new CliFailure(`${path}: there is no program${options.program ? ` '${options.program}'` : ''}`)
+    fail(only)
+  }
+  if (options.paths.length === 1 && only !== undefined) return only
+  if (found === 0 && options.program !== undefined && failed === 0) {
+    return new CliFailure(`there is no program '${options.program}' in these objects`)
+  }
+  if (options.stats && !options.json) host.stdout.write(statisticsTable(rows))
+  return failed > 0 || rows.some(({ accepted }) => !accepted) ? EXIT_FAILURE : EXIT_OK
+}
+
+function readObject(host: Host, path: string): CollectionSpec | CliFailure {
+  const bytes = host.readFile(path)
+  if (bytes instanceof CliFailure) return bytes
+  const spec = openObject(bytes, { name: objectName(path) })
+  return spec instanceof ObjectError ? explain(spec, { path }) : spec
+}
+
+/** What the verifier wrote about its own work: not about the program. */
+const OWN_WORK =
+  /^(mark_precise|force_precise|frame \d+: propagating|SCC |\([\d,]+\) |Live regs before|\s+\d+: [.\d]{10} |\s+\d+\s+\d+: [.\d]{10} )/
+
+const statesOf = (log: string): string =>
+  log
+    .split('\n')
+    .filter((line) => !OWN_WORK.test(line))
+    .join('\n')
+
+interface Subject {
+  readonly path: string
+  readonly spec: CollectionSpec
+  readonly name: string
+  readonly kernelTypes: Btf | undefined
+}
+
+/** Verifies one program and prints what it came to; a failure where it could not be made ready. */
+function verifyProgram(
+  host: Host,
+  options: VerifyArguments,
+  { path, spec, name, kernelTypes }: Subject,
+): StatisticsRow | CliFailure {
+  const linked = linkProgram(spec, name)
+  if (linked instanceof ObjectError) return explain(linked, { path })
+  const input = inputOf(spec, linked, kernelTypes)
+  if (input instanceof CliFailure) return input
+  const start = host.monotonicMs()
+  const verdict = prove({ ...input, logLevel: options.states ? 2 : 0 })
+  const row: StatisticsRow = {
+    object: path,
+    program: name,
+    accepted: verdict.accepted,
+    milliseconds: host.monotonicMs() - start,
+    size: input.instructions.length,
+    statistics: verdict.statistics,
+  }
+  const report = verdict.accepted ? undefined : explainRejection(input, verdict)
+  if (options.json) {
+    host.stdout.write(`${JSON.stringify({ ...row, section: linked.program.section, ...report })}\n`)
+    return row
   }
   const colours = coloursFor(host.hasColours)
-  let rejected = 0
-  for (const name of names) {
-    const linked = linkProgram(spec, name)
-    if (linked instanceof ObjectError) return explain(linked, { path })
-    const input = inputOf(spec, linked, kernelTypes)
-    if (input instanceof CliFailure) return input
-    const level = options.states ? 2 : 0
-    const start = performance.now()
-    const verdict = prove({ ...input, logLevel: level })
-    const ms = performance.now() - start
-    const report = verdict.accepted ? undefined : explainRejection(input)
-    if (report !== undefined) rejected++
-    if (options.json) {
-      const { statistics } = verdict
-      const line = { program: name, accepted: verdict.accepted, milliseconds: ms, statistics, ...report }
-      host.stdout.write(`${JSON.stringify(line)}\n`)
-      continue
-    }
-    if (options.states) host.stdout.write(verdict.log)
-    host.stdout.write(
-      report === undefined
-        ? `${colours.green('accepted')} ${colours.bold(name)} (${linked.program.section})\n`
-        : rejectionText(name, linked, report, colours),
-    )
-    if (options.stats) {
-      const { processed, totalStates, peakStates, stackDepths } = verdict.statistics
-      host.stdout.write(
-        `  ${processed} instructions, ${totalStates} states (peak ${peakStates}), stack ${stackDepths.join('+')}, ${ms.toFixed(1)} ms\n`,
-      )
-    }
-  }
-  return rejected > 0 ? EXIT_FAILURE : EXIT_OK
-}
-
-function rejectionText(
-  name: string,
-  linked: LinkedProgram,
-  report: RejectionReport,
-  colours: Colours,
-): string {
-  const { source, registers } = report
-  const lines = [
-    `${colours.red('rejected')} ${colours.bold(name)} (${linked.program.section}): ${colours.bold(report.message)}`,
-  ]
-  if (source !== undefined) {
-    const gutter = String(source.line)
-    const text = source.text.trim()
-    lines.push(
-      `${' '.repeat(gutter.length)} --> ${source.file}:${source.line}:${source.column}`,
-      `${gutter} | ${text}`,
-      `${' '.repeat(gutter.length)} | ${colours.red('^'.repeat(Math.max(text.length, 1)))}`,
-    )
-  }
-  if (report.text !== '') lines.push(`  instruction ${report.instruction}: ${report.text}`)
-  for (const r of registers) {
-    const from = r.sinceSource === undefined ? '' : `, line ${r.sinceSource.line}`
-    const since =
-      r.since === undefined ? 'since the start' : `since instruction ${r.since} (${r.sinceText}${from})`
-    lines.push(`  ${r.name} is ${r.holds}, ${since}`)
-  }
-  lines.push(`  required: ${report.requirement}`, `  ${colours.cyan('help')}: ${report.suggestion}`, '')
-  return lines.join('\n')
-}
-
-/** What PROG_LOAD would be given. */
-function inputOf(
-  spec: CollectionSpec,
-  linked: LinkedProgram,
-  kernelTypes: Btf | undefined,
-): ProgramInput | CliFailure {
-  const failure = kernelTypes === undefined ? undefined : relocate(spec, linked, kernelTypes)
-  if (failure !== undefined) return failure
-  const decoded = decode(linked.instructions)
-  if (!decoded.ok) return new CliFailure(`${spec.name}: ${decoded.error.message}`)
-  const types = spec.kernelBtf === undefined ? undefined : Btf.parse(spec.kernelBtf)
-  const btf = types instanceof BtfError ? undefined : types
-  const maps = spec.maps.map((map) => mapOf(map, btf))
-  const program = [...decoded.program]
-  for (const reference of linked.references) {
-    const at = reference.instruction
-    const first = program[at] as Instruction
-    if (reference.kind === 'map' || reference.kind === 'mapValue') {
-      const imm = spec.maps.findIndex(({ name }) => name === reference.map)
-      const isValue = reference.kind === 'mapValue'
-      program[at] = { ...first, src: isValue ? WIDE_SOURCE.MAP_VALUE : WIDE_SOURCE.MAP_FD, imm }
-      if (isValue) program[at + 1] = { ...(program[at + 1] as Instruction), imm: reference.offset }
-      continue
-    }
-    const extern = spec.externs.find(({ name }) => name === reference.name)
-    if (reference.kind === 'externCall') {
-      const imm = kernelTypes?.find(reference.name, BTF_KIND.FUNC) ?? 0
-      program[at] = { ...first, imm, offset: 0 }
-      continue
-    }
-    const kconfig = spec.maps.findIndex(({ origin }) => origin === 'kconfig')
-    if (extern?.kind !== 'kconfig' || kconfig < 0) continue
-    program[at] = { ...first, src: WIDE_SOURCE.MAP_VALUE, imm: kconfig }
-  }
-  const { definition } = linked.program
-  const attach = attachOf(linked, kernelTypes)
-  return {
-    instructions: program,
-    programType: definition.programType,
-    expectedAttachType: definition.expectedAttachType,
-    flags: definition.sleepable ? BPF_F_SLEEPABLE : 0,
-    license: spec.license,
-    name: linked.name,
-    maps,
-    descriptors: [],
-    functions: btf === undefined ? [] : functionsOf(linked.funcInfo),
-    lines: btf === undefined ? [] : linesOf(btf, linked.lineInfo),
-    logLevel: 0,
-    ...(btf === undefined ? {} : { btf }),
-    ...(kernelTypes === undefined ? {} : { kernelTypes }),
-    ...(attach === undefined ? {} : { attach: { btfId: attach } }),
-  }
-}
-
-/** Type of the kernel that the program attaches by. */
-function attachOf({ program }: LinkedProgram, kernelTypes: Btf | undefined): number | undefined {
-  const { attach, expectedAttachType, programType } = program.definition
-  if (attach.kind !== 'btf' || kernelTypes === undefined) return undefined
-  const { name } = attach
-  if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_LSM) {
-    return kernelTypes.find(`bpf_lsm_${name}`, BTF_KIND.FUNC)
-  }
-  if (expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP) {
-    return kernelTypes.find(`btf_trace_${name}`, BTF_KIND.TYPEDEF)
-  }
-  if (expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_ITER) {
-    return kernelTypes.find(`bpf_iter_${name}`, BTF_KIND.FUNC)
-  }
-  return kernelTypes.find(name, BTF_KIND.FUNC)
-}
-
-/** Offsets of the kernel's own types, where they are known. */
-function relocate(spec: CollectionSpec, linked: LinkedProgram, kernelTypes: Btf): CliFailure | undefined {
-  if (spec.btf === undefined) return undefined
-  const relocator = new CoreRelocator(spec.btf, () => [kernelTypes])
-  for (const record of linked.coreRelocations) relocator.prepare(record)
-  for (const record of linked.coreRelocations) {
-    const applied = relocator.apply(linked.instructions, record)
-    if (applied instanceof CoreError) return new CliFailure(`${linked.name}: ${applied.message}`)
-  }
-  return undefined
-}
-
-function mapOf(map: CollectionSpec['maps'][number], btf: Btf | undefined): MapSpec {
-  const isConstant = map.origin === 'rodata' || map.origin === 'kconfig'
-  return {
-    type: map.type,
-    name: map.kernelName,
-    keySize: map.keySize,
-    valueSize: map.valueSize,
-    maxEntries: map.maxEntries,
-    flags: map.flags | (isConstant ? BPF_F_RDONLY_PROG : 0),
-    extra: map.mapExtra,
-    keyTypeId: map.keyType ?? 0,
-    valueTypeId: map.valueType ?? 0,
-    frozen: map.frozen,
-    ...(map.inner === undefined ? {} : { inner: mapOf(map.inner, btf) }),
-    ...(btf === undefined ? {} : { btf }),
-    ...(map.origin === 'rodata' && map.initialValue !== undefined ? { value: map.initialValue } : {}),
-  }
-}
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-function functionsOf(funcInfo: Uint8Array): FunctionInfo[] {
-  const view = viewOf(funcInfo)
-  const functions: FunctionInfo[] = []
-  for (let at = 0; at + 8 <= funcInfo.length; at += 8) {
-    functions.push({ instruction: view.getUint32(at, true), typeId: view.getUint32(at + 4, true) })
-  }
-  return functions
-}
-
-function linesOf(btf: Btf, lineInfo: Uint8Array): SourceLine[] {
-  const view = viewOf(lineInfo)
-  const lines: SourceLine[] = []
-  for (let at = 0; at + 16 <= lineInfo.length; at += 16) {
-    const place = view.getUint32(at + 12, true)
-    lines.push({
-      instruction: view.getUint32(at, true),
-      file: btf.string(view.getUint32(at + 4, true)),
-      text: btf.string(view.getUint32(at + 8, true)),
-      line: place >>> 10,
-      column: place & 0x3ff,
-    })
-  }
-  return lines
+  if (options.states) host.stdout.write(statesOf(verdict.log))
+  const { section } = linked.program
+  host.stdout.write(
+    report === undefined
+      ? `${colours.green('accepted')} ${colours.bold(name)} (${section})\n`
+      : rejectionText(name, section, report, colours),
+  )
+  return row
 }
