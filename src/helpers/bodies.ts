@@ -6,6 +6,7 @@ import * as control from './bodies/control.ts'
 import * as dynptr from './bodies/dynptr.ts'
 import * as functionCall from './bodies/function-call.ts'
 import * as keyless from './bodies/keyless.ts'
+import * as kptr from './bodies/kptr.ts'
 import * as maps from './bodies/maps.ts'
 import * as output from './bodies/output.ts'
 import * as print from './bodies/print.ts'
@@ -33,6 +34,9 @@ const bodiesByName = {
   bpf_redirect_map: redirectMap,
   bpf_spin_lock: spinLock.spinLock,
   bpf_spin_unlock: spinLock.spinUnlock,
+  bpf_kptr_xchg: kptr.kptrXchg,
+  bpf_per_cpu_ptr: kptr.perCpuPtr,
+  bpf_this_cpu_ptr: kptr.thisCpuPtr,
   bpf_get_stackid: stack.getStackid,
   bpf_get_stack: stack.getStack,
   bpf_get_current_task: task.getCurrentTask,

@@ -9,6 +9,7 @@
  */
 import type { BpfMap } from '../maps/index.ts'
 import type { Access, Arena, PacketBuffer } from '../memory/index.ts'
+import type { ObjectHeap } from './objects.ts'
 
 /** The task that the CPU is running, as tracing programs see it. */
 export interface HelperTask {
@@ -29,6 +30,8 @@ export interface HelperEnvironment {
   readonly cpu: number
   /** Pointer to the run's context. */
   readonly context: bigint
+  /** What programs have allocated; absent: they cannot. */
+  readonly objects?: ObjectHeap | undefined
   /** The packet of a run that has one. */
   readonly packetBuffer?: PacketBuffer | undefined
   /** The map whose header is at `address`. */

@@ -157,9 +157,13 @@ export class MapCalls {
       case HELPER.lookup:
         return this.#lookup(at, known, general)
       case HELPER.update:
-        return known.isReadOnly ? undefined : this.#update(at, known, general)
+        return known.isReadOnly || known.map.specialFields !== undefined
+          ? undefined
+          : this.#update(at, known, general)
       case HELPER.delete:
-        return known.isReadOnly ? undefined : this.#delete(at, known, general)
+        return known.isReadOnly || known.map.specialFields !== undefined
+          ? undefined
+          : this.#delete(at, known, general)
       case HELPER.reserve:
         return this.#reserve(at, known)
       default:

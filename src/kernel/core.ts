@@ -1,6 +1,7 @@
 /**
  * What the parts of a kernel share: its objects by id, its memory, its probes, and how programs are run.
  */
+import { ObjectHeap } from '../helpers/index.ts'
 import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../maps/index.ts'
 import { Arena, Grace } from '../memory/index.ts'
 import { type Kprobe, type Kretprobe, ProbeManager, type StoppedCpu } from '../probes/index.ts'
@@ -48,6 +49,7 @@ export class KernelCore implements MapHost, Disposable {
   readonly files = new BpfFileSystem()
   readonly netNamespace = new NetNamespace()
   readonly kfuncs = new KfuncCalls()
+  readonly objects: ObjectHeap
   /** Whose descriptors a map update is naming; set for the time of that call. */
   updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
   readonly #mapsByAddress = new Map<bigint, BpfMap>()
@@ -60,6 +62,7 @@ export class KernelCore implements MapHost, Disposable {
     this.port = port
     this.cpuCount = port.cpuCount
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
+    this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount)
     this.random = options.random ?? fixedSequence()
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
     const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
@@ -73,6 +76,7 @@ export class KernelCore implements MapHost, Disposable {
       port,
       arena: this.arena,
       grace: this.grace,
+      objects: this.objects,
       tracePipe: this.tracePipe,
       random: this.random,
       profilingClockNs: this.profilingClockNs,

@@ -36,7 +36,7 @@ class KernelInstance implements Kernel {
   }
 
   stats(): KernelStats {
-    const { maps, programs, links, btfs, processes, probes, runner, tracePipe, arena } = this.#core
+    const { maps, programs, links, btfs, objects, processes, probes, runner, tracePipe, arena } = this.#core
     let descriptors = 0
     for (const process of processes) descriptors += process.table.size
     return {
@@ -44,6 +44,7 @@ class KernelInstance implements Kernel {
       programs: programs.size,
       links: links.size,
       btfs: [...btfs.values()].filter(({ isKernel }) => !isKernel).length,
+      objects: objects.size,
       descriptors,
       probes: probes.size,
       recursionMisses: runner.recursionMisses,

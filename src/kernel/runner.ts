@@ -6,7 +6,7 @@
  *   as a recursion miss, as Linux does.
  * - A run-time error is counted at the program, kept, and reported.
  */
-import type { HelperTask } from '../helpers/index.ts'
+import type { HelperTask, ObjectHeap } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
@@ -24,6 +24,7 @@ export interface RunnerHost {
   readonly port: Port
   readonly arena: Arena
   readonly grace: Grace
+  readonly objects: ObjectHeap
   readonly tracePipe: TracePipe
   readonly random: () => number
   readonly profilingClockNs: () => bigint
@@ -222,6 +223,8 @@ class Environment implements RunEnvironment {
   readonly cpu: number
   readonly context: bigint
   callback: RunEnvironment['callback'] = noCallback
+  caller: object | undefined
+  readonly objects: ObjectHeap
   readonly packetBuffer: PacketBuffer | undefined
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
@@ -230,6 +233,7 @@ class Environment implements RunEnvironment {
 
   constructor(host: RunnerHost, invocation: Invocation) {
     this.arena = host.arena
+    this.objects = host.objects
     this.cpu = invocation.cpu
     this.context = invocation.context
     this.packetBuffer = invocation.packet

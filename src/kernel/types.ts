@@ -74,6 +74,8 @@ export interface KernelStats {
   readonly links: number
   /** Type information that user space has loaded. */
   readonly btfs: number
+  /** What programs have allocated and not let go of. */
+  readonly objects: number
   /** Descriptors open in all processes. */
   readonly descriptors: number
   readonly probes: number

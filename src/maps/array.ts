@@ -80,7 +80,8 @@ export class ArrayMap extends MapBase {
     if (target === 0) return -E2BIG
     if ((flags & NOEXIST) !== 0n) return -EEXIST
     if (flags > EXIST && this.lockOffset === undefined) return -EINVAL
-    this.host.arena.copy(target, value, this.definition.valueSize)
+    this.copyValues(target, value, 1)
+    this.releaseValues(target, 1)
     return 0
   }
 
@@ -116,8 +117,31 @@ export class ArrayMap extends MapBase {
     const target = this.lookup(key, 0)
     if (target === 0) return -E2BIG
     if (flags === NOEXIST) return -EEXIST
-    this.host.arena.copy(target, value, this.userValueSize)
+    this.copyValues(target, value, this.host.cpuCount)
+    this.releaseValues(target, this.host.cpuCount)
     return 0
+  }
+
+  override [Symbol.dispose](): void {
+    this.#eachValue((value) => this.releaseValues(value, 1))
+    super[Symbol.dispose]()
+  }
+
+  cancelTimed(): void {
+    this.#eachValue((value) => this.specialFields?.cancel(value))
+  }
+
+  keyOfValue(value: number): number {
+    const index = Math.floor((value - this.#values) / this.#elementSize)
+    if (index < 0 || index >= this.definition.maxEntries) return 0
+    this.host.arena.view.setUint32(this.#visitedKey, index, true)
+    return this.#visitedKey
+  }
+
+  #eachValue(visit: (value: number) => void): void {
+    if (this.specialFields === undefined) return
+    const end = this.#values + this.#elementSize * this.definition.maxEntries
+    for (let value = this.#values; value < end; value += this.valueStride) visit(value)
   }
 }
 

@@ -15,6 +15,7 @@
 import { struct, u32 } from '../abi/index.ts'
 import type { Access, Arena, Grace } from '../memory/index.ts'
 import { hashElement, KEY_OFFSET, roundUp } from './layout.ts'
+import { clearFields, type SpecialFields } from './special-fields.ts'
 
 /** Offsets of elements, 0 for none. */
 export const poolState = struct('element pool', {
@@ -56,6 +57,8 @@ export class ElementPool {
   readonly state: number
   /** Compiled code that does what `#releaseRetired` does, faster; set by whoever compiled it. */
   compiledRelease: (() => void) | undefined
+  /** What is special in the values; undefined: nothing. */
+  specialFields: SpecialFields | undefined
   readonly #arena: Arena
   readonly #grace: Grace
   readonly #shape: ElementShape
@@ -107,12 +110,15 @@ export class ElementPool {
     let element = words[state + FREE] as number
     if (element !== 0) words[state + FREE] = words[(element >>> 2) + NEXT] as number
     else element = this.takeFreshOrGrow()
-    if (element !== 0) this.#allow(element, 'read', this.#shape.valueAccess)
+    if (element === 0) return 0
+    if (this.specialFields !== undefined) this.#clearFields(element, this.specialFields)
+    this.#allow(element, 'read', this.#shape.valueAccess)
     return element
   }
 
   /** Gives back an element that is no longer linked. */
   retire(element: number): void {
+    if (this.specialFields !== undefined) this.#releaseFields(element, this.specialFields)
     if (!this.mayRetire()) {
       this.#release(element)
       return
@@ -173,6 +179,19 @@ export class ElementPool {
     // The next one to retire asks for a grace period again, which does no harm.
     if (next === 0) words[state + RETIRED_LAST] = 0
     return element
+  }
+
+  #clearFields(element: number, fields: SpecialFields): void {
+    for (const value of this.#valuesOf(element)) clearFields(this.#arena, fields, value)
+  }
+
+  #releaseFields(element: number, fields: SpecialFields): void {
+    for (const value of this.#valuesOf(element)) fields.release(value)
+  }
+
+  #valuesOf(element: number): number[] {
+    const first = element + this.valueOffset
+    return Array.from({ length: this.#shape.cpuCount }, (_, cpu) => first + cpu * this.#valueStride)
   }
 
   #slabCount(): number {

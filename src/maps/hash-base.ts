@@ -11,6 +11,7 @@ import { hashElement, KEY_OFFSET, mapHeader } from './layout.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase, OutOfArena } from './map-base.ts'
 import { hasShortHash, shortHash } from './short-hash.ts'
+import type { SpecialFields } from './special-fields.ts'
 
 const NEXT = hashElement.offsets.next
 const HASH = hashElement.offsets.hash
@@ -156,7 +157,29 @@ export abstract class HashBase extends MapBase {
     }
   }
 
+  override setSpecialFields(fields: SpecialFields): void {
+    super.setSpecialFields(fields)
+    this.pool.specialFields = fields
+  }
+
+  cancelTimed(): void {
+    this.#eachElement((element) => this.specialFields?.cancel(this.valueAt(element, 0)))
+  }
+
+  keyOfValue(value: number): number {
+    return value - this.pool.valueOffset + KEY_OFFSET
+  }
+
+  #eachElement(visit: (element: number) => void): void {
+    if (this.specialFields === undefined) return
+    for (let bucket = 0; bucket <= this.#mask; bucket++) {
+      for (const element of this.elementsOf(bucket)) visit(element)
+    }
+  }
+
   override [Symbol.dispose](): void {
+    const count = this.isPerCpu ? this.host.cpuCount : 1
+    this.#eachElement((element) => this.releaseValues(this.valueAt(element, 0), count))
     this.pool[Symbol.dispose]()
     super[Symbol.dispose]()
   }
@@ -247,8 +270,13 @@ export abstract class HashBase extends MapBase {
 
   /** Overwrites the value of `cpu`; or all of them from user space. */
   protected copyValue(element: number, value: number, cpu: number, allCpus: boolean): void {
-    const size = allCpus ? this.userValueSize : this.definition.valueSize
-    this.host.arena.copy(this.valueAt(element, allCpus ? 0 : cpu), value, size)
+    this.copyValues(this.valueAt(element, allCpus ? 0 : cpu), value, allCpus ? this.host.cpuCount : 1)
+  }
+
+  /** `copyValue`, with what the old values held let go. */
+  protected replaceValue(element: number, value: number, cpu: number, allCpus: boolean): void {
+    this.copyValue(element, value, cpu, allCpus)
+    this.releaseValues(this.valueAt(element, allCpus ? 0 : cpu), allCpus ? this.host.cpuCount : 1)
   }
 
   /** 0, or why the update flag does not suit what was found. */

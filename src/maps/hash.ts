@@ -43,7 +43,7 @@ export class HashMap extends HashBase {
     const refusal = HashBase.refusal(mode, old)
     if (refusal !== 0) return refusal
     if (old !== 0 && (this.isPerCpu || isInPlace)) {
-      this.copyValue(old, value, cpu, allCpus)
+      this.replaceValue(old, value, cpu, allCpus)
       return 0
     }
     if (old === 0 && this.count >= this.definition.maxEntries) return -E2BIG

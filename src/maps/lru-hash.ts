@@ -103,7 +103,7 @@ export class LruHashMap extends HashBase {
     }
     if (refusal === 0) {
       this.#setReferenced(old, 1)
-      this.copyValue(old, value, cpu, allCpus)
+      this.replaceValue(old, value, cpu, allCpus)
     }
     if (element !== 0) this.#untake(element)
     return refusal

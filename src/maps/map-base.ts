@@ -6,6 +6,7 @@ import { BPF_EXIST, BPF_F_LOCK, BPF_F_RDONLY_PROG, EINVAL, ENOENT, ENOTSUPP } fr
 import type { Access } from '../memory/index.ts'
 import { mapHeader, roundUp } from './layout.ts'
 import type { BpfMap, MapDefinition, MapHost } from './map.ts'
+import { copyAround, type SpecialFields } from './special-fields.ts'
 
 const EXIST = BigInt(BPF_EXIST)
 const LOCK = BigInt(BPF_F_LOCK)
@@ -30,6 +31,7 @@ export abstract class MapBase implements BpfMap {
   readonly userValueSize: number
   abstract readonly memoryBytes: number
   lockOffset: number | undefined
+  specialFields: SpecialFields | undefined
   protected readonly host: MapHost
   protected readonly header: number
   /** From one CPU's value to the next. */
@@ -69,6 +71,10 @@ export abstract class MapBase implements BpfMap {
   protected abstract peek(key: number): number
   /** `update` with the values of all CPUs; `cpu` is the one that the caller is taken to run on. */
   protected abstract updateFromUser(key: number, value: number, flags: bigint, cpu: number): number
+
+  setSpecialFields(fields: SpecialFields): void {
+    this.specialFields = fields
+  }
 
   lookupOfCpu(_key: number, _ofCpu: number): number {
     return 0
@@ -118,7 +124,30 @@ export abstract class MapBase implements BpfMap {
   protected shown(value: number): Uint8Array {
     const copy = this.host.arena.bytes.slice(value, value + this.userValueSize)
     if (this.lockOffset !== undefined) copy.fill(0, this.lockOffset, this.lockOffset + LOCK_BYTES)
+    for (const { offset, size } of this.specialFields?.ranges ?? []) {
+      for (let at = offset; at < copy.length; at += this.valueStride) copy.fill(0, at, at + size)
+    }
     return copy
+  }
+
+  /** Copies values of `count` CPUs, but for what in them is the kernel's own. */
+  protected copyValues(to: number, from: number, count: number): void {
+    const { arena } = this.host
+    const { valueSize } = this.definition
+    const { specialFields } = this
+    if (specialFields === undefined) {
+      arena.copy(to, from, count === 1 ? valueSize : this.userValueSize)
+      return
+    }
+    for (let at = 0; at < count * this.valueStride; at += this.valueStride) {
+      copyAround(arena, specialFields, to + at, from + at, valueSize)
+    }
+  }
+
+  /** Lets go of what the values of `count` CPUs hold. */
+  protected releaseValues(first: number, count: number): void {
+    if (this.specialFields === undefined) return
+    for (let cpu = 0; cpu < count; cpu++) this.specialFields.release(first + cpu * this.valueStride)
   }
 
   /** Bytes of the blocks that `own` gave. */

@@ -8,6 +8,7 @@
  * - Memory that a program may still see is given back through `grace`.
  */
 import type { Arena, Grace } from '../memory/index.ts'
+import type { SpecialFields } from './special-fields.ts'
 
 /** What BPF_MAP_CREATE asks for; the numbers are Linux's. */
 export interface MapDefinition {
@@ -56,6 +57,15 @@ export interface BpfMap extends Disposable {
    * never overlap here, so the lock is never waited for: user space does not see it, and BPF_F_LOCK is allowed.
    */
   lockOffset?: number | undefined
+  /** Members of its values that are the kernel's own; undefined: none. */
+  readonly specialFields?: SpecialFields | undefined
+
+  /** The kernel says what is special in the values, right after creation. */
+  setSpecialFields?(fields: SpecialFields): void
+  /** Ends what waits for its time in all values. */
+  cancelTimed?(): void
+  /** Offset of the key that the value at this offset belongs to; 0: it is no value of the map. */
+  keyOfValue?(value: number): number
 
   /** Offset of the value of the key at offset `key` as `cpu` sees it; 0 where there is none. */
   lookup(key: number, cpu: number): number

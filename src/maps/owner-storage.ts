@@ -12,6 +12,7 @@ import { ElementPool } from './element-pool.ts'
 import { HashBase } from './hash-base.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase, OutOfArena } from './map-base.ts'
+import type { SpecialFields } from './special-fields.ts'
 
 export class OwnerStorage extends MapBase {
   /** The owner that a descriptor of user space names, or -errno; set by the kernel. */
@@ -60,7 +61,7 @@ export class OwnerStorage extends MapBase {
     const { arena } = this.host
     const value = element + this.#pool.valueOffset
     if (initial === 0) arena.bytes.fill(0, value, value + this.definition.valueSize)
-    else arena.copy(value, initial, this.definition.valueSize)
+    else this.copyValues(value, initial, 1)
     this.#elements.set(owner, element)
     return value
   }
@@ -106,10 +107,16 @@ export class OwnerStorage extends MapBase {
     const owner = this.#ownerAt(this.scratchKey)
     if (typeof owner === 'number') return owner
     const value = this.find(owner)
-    return value === 0 ? -ENOENT : this.host.arena.bytes.slice(value, value + this.definition.valueSize)
+    return value === 0 ? -ENOENT : this.shown(value)
+  }
+
+  override setSpecialFields(fields: SpecialFields): void {
+    super.setSpecialFields(fields)
+    this.#pool.specialFields = fields
   }
 
   override [Symbol.dispose](): void {
+    for (const element of this.#elements.values()) this.releaseValues(element + this.#pool.valueOffset, 1)
     this.#elements.clear()
     this.#pool[Symbol.dispose]()
     super[Symbol.dispose]()

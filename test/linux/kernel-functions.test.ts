@@ -20,7 +20,7 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators']
+const objects = ['kf-iterators', 'kf-objects']
 
 const LATER_MS = 20
 
@@ -29,6 +29,7 @@ function ours<T>(engine: 'jit' | 'interpreter', use: (kernel: Syscalls) => T): T
   using client = kernel.openClient()
   const result = use(client)
   expect(kernel.faults()).toEqual([])
+  expect(kernel.stats()).toMatchObject({ maps: 0, programs: 0, objects: 0 })
   return result
 }
 

@@ -10,6 +10,7 @@
  */
 import { BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC } from '../../abi/bpf.ts'
 import type { CoreRelocation } from '../../btf/index.ts'
+import { exceptionCallback } from './exception-callback.ts'
 import { ObjectError } from './object-error.ts'
 import { SLOT_BYTES, Slots } from './slots.ts'
 import type { CollectionSpec, FunctionSpec, LinkedProgram, LinkReference } from './types.ts'
@@ -67,11 +68,17 @@ function place(spec: CollectionSpec, program: FunctionSpec): readonly Placed[] |
   }
   // The functions being read, each with its next relocation: an explicit stack, as depth is up to the file.
   const reading: { one: FunctionSpec; next: number }[] = [{ one: program, next: 0 }]
+  const handler = exceptionCallback(spec, program)
   add(program)
   for (let top = reading.at(-1); top !== undefined; top = reading.at(-1)) {
     const relocation = top.one.relocations[top.next++]
     if (relocation === undefined) {
       reading.pop()
+      // Nothing calls it: it goes behind all that is called.
+      if (reading.length === 0 && handler !== undefined && !seen.has(keyOf(handler))) {
+        add(handler)
+        reading.push({ one: handler, next: 0 })
+      }
       continue
     }
     if (relocation.kind !== 'call' && relocation.kind !== 'functionAddress') continue

@@ -16,6 +16,7 @@ import { MapFile, type MapObject, type MapTypes } from '../map-object.ts'
 import { mapSpec } from '../map-spec.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
+import { connectFields, specialFieldsOf } from '../special-fields.ts'
 import { spinLockOf } from '../spin-lock.ts'
 import type { BpfCall } from './call.ts'
 import { btfOf, mapFile, tokenError } from './descriptors.ts'
@@ -56,6 +57,13 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   }
   if (typeof types === 'object') object.describeWith(types)
   if (typeof inner === 'object') object.inner = mapSpec(inner)
+  const fields = specialFieldsOf(core, mapSpec(object))
+  if (typeof fields === 'number') {
+    object.put()
+    return fields
+  }
+  const special = connectFields(core.objects, fields)
+  if (special !== undefined) object.map.setSpecialFields?.(special)
   if (typeof lock === 'object') object.map.lockOffset = lock.offset
   connectReferences(core, object)
   const fd = process.install(new MapFile(object, attr.map_flags), true)
