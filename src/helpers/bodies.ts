@@ -18,6 +18,7 @@ import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
 import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
+import * as timer from './bodies/timer.ts'
 import * as xdp from './bodies/xdp.ts'
 import type { HelperBody } from './environment.ts'
 import { helperByName } from './prototype.ts'
@@ -34,6 +35,10 @@ const bodiesByName = {
   bpf_redirect_map: redirectMap,
   bpf_spin_lock: spinLock.spinLock,
   bpf_spin_unlock: spinLock.spinUnlock,
+  bpf_timer_init: timer.timerInit,
+  bpf_timer_set_callback: timer.timerSetCallback,
+  bpf_timer_start: timer.timerStart,
+  bpf_timer_cancel: timer.timerCancel,
   bpf_kptr_xchg: kptr.kptrXchg,
   bpf_per_cpu_ptr: kptr.perCpuPtr,
   bpf_this_cpu_ptr: kptr.thisCpuPtr,

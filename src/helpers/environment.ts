@@ -10,6 +10,7 @@
 import type { BpfMap } from '../maps/index.ts'
 import type { Access, Arena, PacketBuffer } from '../memory/index.ts'
 import type { ObjectHeap } from './objects.ts'
+import type { TimedCalls } from './timed.ts'
 
 /** The task that the CPU is running, as tracing programs see it. */
 export interface HelperTask {
@@ -32,6 +33,8 @@ export interface HelperEnvironment {
   readonly context: bigint
   /** What programs have allocated; absent: they cannot. */
   readonly objects?: ObjectHeap | undefined
+  /** Callbacks that run later; absent: there are none. */
+  readonly timed?: TimedCalls | undefined
   /** The packet of a run that has one. */
   readonly packetBuffer?: PacketBuffer | undefined
   /** The map whose header is at `address`. */

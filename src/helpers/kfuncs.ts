@@ -6,12 +6,15 @@ import * as iterators from './kfuncs/iterators.ts'
 import * as objects from './kfuncs/objects.ts'
 import type { KfuncRow } from './kfuncs/row.ts'
 import * as sections from './kfuncs/sections.ts'
+import * as work from './kfuncs/work.ts'
 
 /** Structs of the kernel that these functions take, where the operating system's types do not have them. */
 export const kfuncStructs: readonly string[] = [
   'struct bpf_iter_num { __u64 __opaque[1]; }',
   'struct bpf_iter_bits { __u64 __opaque[2]; }',
   'struct bpf_res_spin_lock { __u32 val; }',
+  'struct bpf_wq { __u64 __opaque[2]; }',
+  'struct bpf_task_work { __u64 __opaque; }',
   'struct bpf_list_head { __u64 __opaque[2]; }',
   'struct bpf_list_node { __u64 __opaque[3]; }',
   'struct bpf_rb_root { __u64 __opaque[2]; }',
@@ -55,6 +58,11 @@ export const kfuncRows: readonly KfuncRow[] = [
   { declaration: 'struct bpf_rb_node *bpf_rbtree_right(struct bpf_rb_root *root, struct bpf_rb_node *node)', body: objects.treeRight },
   { declaration: 'void bpf_throw(u64 cookie)', body: objects.throwException },
   { declaration: 'void *bpf_rdonly_cast(const void *obj__ign, u32 btf_id__k)', body: objects.same },
+  { declaration: 'int bpf_wq_init(struct bpf_wq *wq, void *p__map, unsigned int flags)', body: work.wqInit },
+  { declaration: 'int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (*callback_fn)(void *map, int *key, void *value), unsigned int flags, void *aux__prog)', body: work.wqSetCallback },
+  { declaration: 'int bpf_wq_start(struct bpf_wq *wq, unsigned int flags)', body: work.wqStart },
+  { declaration: 'int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, int (*callback)(struct bpf_map *map, void *key, void *value), void *aux__prog)', body: work.taskWorkSchedule },
+  { declaration: 'int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, int (*callback)(struct bpf_map *map, void *key, void *value), void *aux__prog)', body: work.taskWorkSchedule },
 ]
 
 const nameOf = ({ declaration }: KfuncRow): string => /(\w+)\(/.exec(declaration)?.[1] ?? ''

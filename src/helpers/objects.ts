@@ -19,8 +19,8 @@ const ALIGN = 8
 
 /** What is in a value only as long as something waits for its time. */
 export interface TimedFields {
-  /** The timer, work or task work at an offset is to be no more. */
-  cancel(offset: number): void
+  /** The timer, work queue or task work at an offset is no more. */
+  end(offset: number): void
 }
 
 export class ObjectHeap {
@@ -99,7 +99,7 @@ export class ObjectHeap {
         case 'timer':
         case 'wq':
         case 'task_work':
-          this.timed?.cancel(at)
+          this.timed?.end(at)
           break
         case 'kptr_unref':
           this.#arena.view.setBigUint64(at, 0n, true)

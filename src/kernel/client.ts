@@ -21,7 +21,11 @@ export class InProcessClient implements Client {
   }
 
   bpf(cmd: number, attr: UserPointer, sizeBytes: number): number {
-    return bpf(this.#process, cmd | 0, BigInt.asUintN(64, attr), sizeBytes >>> 0)
+    const { timed } = this.#process.core
+    timed.runDue()
+    const result = bpf(this.#process, cmd | 0, BigInt.asUintN(64, attr), sizeBytes >>> 0)
+    timed.runDue()
+    return result
   }
 
   perfEventOpen(attr: UserPointer, pid: number, cpu: number, groupFd: number, flags: bigint): number {

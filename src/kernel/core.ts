@@ -8,6 +8,7 @@ import { type Kprobe, type Kretprobe, ProbeManager, type StoppedCpu } from '../p
 import { ProvingVerifier, type Verifier } from '../verifier/index.ts'
 import { BpfFileSystem } from './bpffs.ts'
 import { BtfObject } from './btf-object.ts'
+import { DeferredCalls } from './deferred-calls.ts'
 import type { Engine } from './engine.ts'
 import { IdTable } from './ids.ts'
 import { InterpreterEngine } from './interpreter-engine.ts'
@@ -50,9 +51,12 @@ export class KernelCore implements MapHost, Disposable {
   readonly netNamespace = new NetNamespace()
   readonly kfuncs = new KfuncCalls()
   readonly objects: ObjectHeap
+  readonly timed: DeferredCalls
   /** Whose descriptors a map update is naming; set for the time of that call. */
   updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
   readonly #mapsByAddress = new Map<bigint, BpfMap>()
+  readonly #objectsByMap = new WeakMap<BpfMap, MapObject>()
+  readonly #programsByExecutable = new WeakMap<object, ProgramObject>()
   #symbolCounts: ReadonlyMap<string, number> | undefined
   #kernelBtf: BtfObject | undefined
   #events = 0n
@@ -72,11 +76,22 @@ export class KernelCore implements MapHost, Disposable {
         : new JitEngine(this.arena, budget, (address) => this.#mapsByAddress.get(address), this.kfuncs)
     this.verifier = options.verifier ?? new ProvingVerifier()
     this.profilingClockNs = options.profilingClockNs ?? (() => port.clockNs('monotonic'))
+    this.timed = new DeferredCalls({
+      arena: this.arena,
+      grace: this.grace,
+      port,
+      mapObject: (map) => this.#objectsByMap.get(map),
+      programOf: (executable) => this.#programsByExecutable.get(executable),
+      onNext: options.onTimer,
+      call: (program, address, args) => this.runner.call(program, address, args),
+    })
+    this.objects.timed = this.timed
     this.runner = new ProgramRunner({
       port,
       arena: this.arena,
       grace: this.grace,
       objects: this.objects,
+      timed: this.timed,
       tracePipe: this.tracePipe,
       random: this.random,
       profilingClockNs: this.profilingClockNs,
@@ -116,23 +131,27 @@ export class KernelCore implements MapHost, Disposable {
     const map = createMap(this, definition)
     if (typeof map === 'number') return map
     this.#mapsByAddress.set(map.address, map)
-    return this.maps.add(
+    const object = this.maps.add(
       (id) =>
         new MapObject(id, map, this, (ended) => {
           this.maps.delete(ended.id)
           this.grace.defer(() => this.#mapsByAddress.delete(map.address))
         }),
     )
+    this.#objectsByMap.set(map, object)
+    return object
   }
 
   newProgram(loaded: LoadedProgram): ProgramObject {
-    return this.programs.add(
+    const object = this.programs.add(
       (id) =>
         new ProgramObject(id, loaded, (ended) => {
           this.programs.delete(ended.id)
           this.grace.defer(() => this.kfuncs.release(loaded.kfuncNumbers))
         }),
     )
+    this.#programsByExecutable.set(loaded.executable, object)
+    return object
   }
 
   newBtf(bytes: Uint8Array): BtfObject {

@@ -54,6 +54,14 @@ class KernelInstance implements Kernel {
     }
   }
 
+  nextTimerNs(): bigint | undefined {
+    return this.#core.timed.nextNs()
+  }
+
+  runTimers(): void {
+    this.#core.timed.runDue()
+  }
+
   faults(): readonly ProgramFault[] {
     return [...this.#core.runner.faults]
   }

@@ -12,6 +12,7 @@ import {
   POLLIN,
   POLLOUT,
 } from '../abi/index.ts'
+import type { SpecialField } from '../helpers/index.ts'
 import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer, UserRingBuffer } from '../maps/index.ts'
 import type { Arena, Grace } from '../memory/index.ts'
 import type { MapSpec } from '../verifier/index.ts'
@@ -33,6 +34,8 @@ export class MapObject extends Counted {
   readonly map: BpfMap
   readonly arena: Arena
   frozen = false
+  /** Members of its values that are the kernel's own. */
+  fields: readonly SpecialField[] = []
   /** Of a map of maps: what each of its maps is like. */
   inner: MapSpec | undefined
   writableMappings = 0
@@ -90,10 +93,17 @@ export class MapObject extends Counted {
 
   /** Programs in a program array would keep it, and it them, alive for ever: it is emptied with its last user. */
   putUserReference(): void {
-    if (--this.#userReferences === 0 && this.map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY) {
-      ;(this.map as ReferenceArray).clear()
+    if (--this.#userReferences === 0) {
+      if (this.map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY)
+        (this.map as ReferenceArray).clear()
+      this.map.cancelTimed?.()
     }
     this.put()
+  }
+
+  /** Whether user space still has hold of it. */
+  get hasUsers(): boolean {
+    return this.#userReferences > 0
   }
 
   protected end(): void {

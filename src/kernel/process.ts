@@ -42,7 +42,11 @@ export class KernelProcess implements Process {
   }
 
   syscall(nr: number, a0 = 0n, a1 = 0n, a2 = 0n, a3 = 0n, a4 = 0n, a5 = 0n): bigint {
-    return dispatch(this, nr, [a0, a1, a2, a3, a4, a5])
+    const { timed } = this.core
+    timed.runDue()
+    const result = dispatch(this, nr, [a0, a1, a2, a3, a4, a5])
+    timed.runDue()
+    return result
   }
 
   owns(fd: number): boolean {

@@ -6,7 +6,7 @@
  *   as a recursion miss, as Linux does.
  * - A run-time error is counted at the program, kept, and reported.
  */
-import type { HelperTask, ObjectHeap } from '../helpers/index.ts'
+import type { HelperTask, ObjectHeap, TimedCalls } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
@@ -25,6 +25,7 @@ export interface RunnerHost {
   readonly arena: Arena
   readonly grace: Grace
   readonly objects: ObjectHeap
+  readonly timed: TimedCalls
   readonly tracePipe: TracePipe
   readonly random: () => number
   readonly profilingClockNs: () => bigint
@@ -39,6 +40,12 @@ export interface Invocation {
   readonly probedAddress?: bigint
   readonly cookie?: bigint
   readonly packet?: PacketBuffer
+}
+
+/** A subprogram, with up to five arguments. */
+interface Callee {
+  readonly address: bigint
+  readonly args: readonly bigint[]
 }
 
 /** Where a CPU's registers lie in the arena while a program looks at them. */
@@ -149,14 +156,24 @@ export class ProgramRunner {
     return this.#runIn(new Environment(this.#host, invocation), program)
   }
 
-  #runIn(environment: Environment, program: ProgramObject): bigint | undefined {
+  /** Calls a subprogram of the program, as a run of its own. */
+  call(program: ProgramObject, address: bigint, args: readonly bigint[]): bigint | undefined {
+    const environment = new Environment(this.#host, { cpu: 0, context: 0n })
+    return this.#runIn(environment, program, { address, args })
+  }
+
+  /** The program from its first instruction, or one of its subprograms. */
+  #runIn(environment: Environment, program: ProgramObject, callee?: Callee): bigint | undefined {
     const { grace, profilingClockNs } = this.#host
     const start = this.measuring > 0 ? profilingClockNs() : 0n
     // The program may be unloaded by what it sets off.
     program.get()
     grace.enter()
     try {
-      const outcome = program.executable.run(environment)
+      const outcome =
+        callee === undefined
+          ? program.executable.run(environment)
+          : program.executable.call(callee.address, callee.args, environment)
       if (outcome.ok) return outcome.value
       this.#reportFault(program, outcome.pc, outcome.message)
       return undefined
@@ -225,6 +242,7 @@ class Environment implements RunEnvironment {
   callback: RunEnvironment['callback'] = noCallback
   caller: object | undefined
   readonly objects: ObjectHeap
+  readonly timed: TimedCalls
   readonly packetBuffer: PacketBuffer | undefined
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
@@ -234,6 +252,7 @@ class Environment implements RunEnvironment {
   constructor(host: RunnerHost, invocation: Invocation) {
     this.arena = host.arena
     this.objects = host.objects
+    this.timed = host.timed
     this.cpu = invocation.cpu
     this.context = invocation.context
     this.packetBuffer = invocation.packet

@@ -121,6 +121,8 @@ export interface KernelOptions {
   readonly profilingClockNs?: () => bigint
   /** Bytes of kept trace pipe text. Default 1 MiB. */
   readonly tracePipeBytes?: number
+  /** Told when a timer is started that is due before all others; see `Kernel.nextTimerNs`. */
+  readonly onTimer?: () => void
   /** Told of each run-time error of a program; they are counted in any case. */
   readonly onProgramFault?: (fault: ProgramFault) => void
 }
@@ -131,6 +133,13 @@ export interface Kernel extends Disposable {
   createProcess(options: ProcessOptions): Process
   openClient(options?: ClientOptions): Client
   stats(): KernelStats
+  /**
+   * When the next callback is due that a program has set off (bpf_timer, bpf_wq), by the port's monotonic clock, so that
+   * whoever drives the operating system calls `runTimers` then; undefined: none waits.
+   */
+  nextTimerNs(): bigint | undefined
+  /** Runs the callbacks that are due. They also run before and after each system call. */
+  runTimers(): void
   /** The last run-time errors, newest last; at most 64 are kept. */
   faults(): readonly ProgramFault[]
 }

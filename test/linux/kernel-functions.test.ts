@@ -20,7 +20,7 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects']
+const objects = ['kf-iterators', 'kf-objects', 'kf-timers']
 
 const LATER_MS = 20
 

@@ -62,6 +62,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
     object.put()
     return fields
   }
+  object.fields = fields
   const special = connectFields(core.objects, fields)
   if (special !== undefined) object.map.setSpecialFields?.(special)
   if (typeof lock === 'object') object.map.lockOffset = lock.offset

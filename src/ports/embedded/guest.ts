@@ -6,7 +6,13 @@
  */
 import { ElfError } from '../../elf/index.ts'
 import { createKernel, type Kernel, type KernelOptions } from '../../kernel/index.ts'
-import { createMachine, type LoadError, type Machine, type StopReason } from '../../machine/index.ts'
+import {
+  createMachine,
+  INSTRUCTION_NS,
+  type LoadError,
+  type Machine,
+  type StopReason,
+} from '../../machine/index.ts'
 import { EmbeddedPort, type GuestImage, readGuestImage } from './embedded-port.ts'
 import { type GuestPanic, PanicCollector } from './panic-report.ts'
 import { TRACER_EXTENSION, TracerCalls } from './tracer-calls.ts'
@@ -65,6 +71,8 @@ export class Guest implements Disposable {
   readonly #image: GuestImage
   readonly #panics: PanicCollector
   readonly #tracer: TracerCalls
+  /** A program has started a timer since the machine began to run: the run must be cut at its time. */
+  #timerStarted = false
 
   constructor(
     machine: Machine,
@@ -76,7 +84,14 @@ export class Guest implements Disposable {
     this.#image = image
     this.#panics = panics
     this.port = new EmbeddedPort(machine, image)
-    this.kernel = createKernel({ ...options, port: this.port })
+    this.kernel = createKernel({
+      ...options,
+      port: this.port,
+      onTimer: () => {
+        this.#timerStarted = true
+        machine.requestStop()
+      },
+    })
     this.#tracer = new TracerCalls(this.kernel, this.port)
     machine.onSbiCall(TRACER_EXTENSION, (hart, call) => ({
       error: 0n,
@@ -84,9 +99,35 @@ export class Guest implements Disposable {
     }))
   }
 
-  /** Runs the guest; see `Machine.run`. */
-  run(limits: { readonly maxInstructions?: number } = {}): StopReason {
-    return this.machine.run(limits)
+  /** Runs the guest; see `Machine.run`. Callbacks of timers run when the machine's clock says so. */
+  run({
+    maxInstructions = Number.POSITIVE_INFINITY,
+  }: {
+    readonly maxInstructions?: number
+  } = {}): StopReason {
+    const end = this.#retired + maxInstructions
+    for (;;) {
+      const left = end - this.#retired
+      const part = Math.min(this.#untilTimer() ?? left, left)
+      const stopped = this.machine.run({ maxInstructions: part })
+      const isForTimer = this.#timerStarted && stopped.kind === 'requested'
+      this.#timerStarted = false
+      this.kernel.runTimers()
+      const isPart = stopped.kind === 'budget' && this.#retired < end && part < left
+      if (!isForTimer && !isPart) return stopped
+    }
+  }
+
+  /** Instructions that all harts have executed. */
+  get #retired(): number {
+    return this.machine.harts.reduce((sum, { retired }) => sum + Number(retired), 0)
+  }
+
+  /** Instructions until the next timer is due, one at least; undefined: there is none. */
+  #untilTimer(): number | undefined {
+    const due = this.kernel.nextTimerNs()
+    if (due === undefined) return undefined
+    return Math.max(1, Math.ceil((Number(due) - this.machine.timeNs) / INSTRUCTION_NS))
   }
 
   /**
