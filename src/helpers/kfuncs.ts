@@ -2,10 +2,13 @@
  * The kernel's functions that programs may call by their types: what they are in C, and their bodies. To add one is a
  * row here and a function under kfuncs/; `verifier/kfuncs/rows.ts` says what Linux says of it besides.
  */
+import * as cpumask from './kfuncs/cpumask.ts'
+import * as dynptr from './kfuncs/dynptr.ts'
 import * as iterators from './kfuncs/iterators.ts'
 import * as objects from './kfuncs/objects.ts'
 import type { KfuncRow } from './kfuncs/row.ts'
 import * as sections from './kfuncs/sections.ts'
+import * as strings from './kfuncs/strings.ts'
 import * as work from './kfuncs/work.ts'
 
 /** Structs of the kernel that these functions take, where the operating system's types do not have them. */
@@ -13,6 +16,9 @@ export const kfuncStructs: readonly string[] = [
   'struct bpf_iter_num { __u64 __opaque[1]; }',
   'struct bpf_iter_bits { __u64 __opaque[2]; }',
   'struct bpf_res_spin_lock { __u32 val; }',
+  'struct bpf_dynptr { __u64 __opaque[2]; }',
+  'struct cpumask { long unsigned int bits[128]; }',
+  'struct bpf_cpumask { struct cpumask cpumask; refcount_t usage; }',
   'struct bpf_wq { __u64 __opaque[2]; }',
   'struct bpf_task_work { __u64 __opaque; }',
   'struct bpf_list_head { __u64 __opaque[2]; }',
@@ -63,6 +69,62 @@ export const kfuncRows: readonly KfuncRow[] = [
   { declaration: 'int bpf_wq_start(struct bpf_wq *wq, unsigned int flags)', body: work.wqStart },
   { declaration: 'int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, int (*callback)(struct bpf_map *map, void *key, void *value), void *aux__prog)', body: work.taskWorkSchedule },
   { declaration: 'int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, int (*callback)(struct bpf_map *map, void *key, void *value), void *aux__prog)', body: work.taskWorkSchedule },
+  { declaration: 'int bpf_dynptr_adjust(const struct bpf_dynptr *p, u32 start, u32 end)', body: dynptr.adjust },
+  { declaration: 'int bpf_dynptr_clone(const struct bpf_dynptr *p, struct bpf_dynptr *clone__uninit)', body: dynptr.clone },
+  { declaration: 'int bpf_dynptr_copy(struct bpf_dynptr *dst_ptr, u32 dst_off, struct bpf_dynptr *src_ptr, u32 src_off, u32 size)', body: dynptr.copy },
+  { declaration: 'int bpf_dynptr_memset(struct bpf_dynptr *p, u32 offset, u32 size, u8 val)', body: dynptr.memset },
+  { declaration: 'int bpf_dynptr_from_skb(struct __sk_buff *s, u64 flags, struct bpf_dynptr *ptr__uninit)', body: dynptr.fromSkb },
+  { declaration: 'int bpf_dynptr_from_xdp(struct xdp_md *x, u64 flags, struct bpf_dynptr *ptr__uninit)', body: dynptr.fromXdp },
+  { declaration: 'bool bpf_dynptr_is_null(const struct bpf_dynptr *p)', body: dynptr.isNull },
+  { declaration: 'bool bpf_dynptr_is_rdonly(const struct bpf_dynptr *p)', body: dynptr.isRdonly },
+  { declaration: '__u32 bpf_dynptr_size(const struct bpf_dynptr *p)', body: dynptr.size },
+  { declaration: 'void *bpf_dynptr_slice(const struct bpf_dynptr *p, u32 offset, void *buffer__opt, u32 buffer__szk)', body: dynptr.slice },
+  { declaration: 'void *bpf_dynptr_slice_rdwr(const struct bpf_dynptr *p, u32 offset, void *buffer__opt, u32 buffer__szk)', body: dynptr.sliceRdwr },
+  { declaration: 'int bpf_probe_read_kernel_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadKernel },
+  { declaration: 'int bpf_probe_read_kernel_str_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadKernelStr },
+  { declaration: 'int bpf_probe_read_user_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadUser },
+  { declaration: 'int bpf_probe_read_user_str_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadUserStr },
+  { declaration: 'int bpf_copy_from_user_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadUser },
+  { declaration: 'int bpf_copy_from_user_str_dynptr(struct bpf_dynptr *dptr, u32 off, u32 size, const void *unsafe_ptr__ign)', body: dynptr.probeReadUserStr },
+  { declaration: 'int bpf_copy_from_user_str(void *dst, u32 dst__sz, const void *unsafe_ptr__ign, u64 flags)', body: dynptr.copyFromUserStr },
+  { declaration: 'int bpf_strcmp(const char *s1__ign, const char *s2__ign)', body: strings.strcmp },
+  { declaration: 'int bpf_strcasecmp(const char *s1__ign, const char *s2__ign)', body: strings.strcasecmp },
+  { declaration: 'int bpf_strchr(const char *s__ign, char c)', body: strings.strchr },
+  { declaration: 'int bpf_strchrnul(const char *s__ign, char c)', body: strings.strchrnul },
+  { declaration: 'int bpf_strnchr(const char *s__ign, size_t count, char c)', body: strings.strnchr },
+  { declaration: 'int bpf_strrchr(const char *s__ign, int c)', body: strings.strrchr },
+  { declaration: 'int bpf_strlen(const char *s__ign)', body: strings.strlen },
+  { declaration: 'int bpf_strnlen(const char *s__ign, size_t count)', body: strings.strnlen },
+  { declaration: 'int bpf_strspn(const char *s__ign, const char *accept__ign)', body: strings.strspn },
+  { declaration: 'int bpf_strcspn(const char *s__ign, const char *reject__ign)', body: strings.strcspn },
+  { declaration: 'int bpf_strstr(const char *s1__ign, const char *s2__ign)', body: strings.strstr },
+  { declaration: 'int bpf_strnstr(const char *s1__ign, const char *s2__ign, size_t len)', body: strings.strnstr },
+  { declaration: 'struct bpf_cpumask *bpf_cpumask_create()', body: cpumask.create },
+  { declaration: 'struct bpf_cpumask *bpf_cpumask_acquire(struct bpf_cpumask *cpumask)', body: cpumask.acquire },
+  { declaration: 'void bpf_cpumask_release(struct bpf_cpumask *cpumask)', body: cpumask.release },
+  { declaration: 'u32 bpf_cpumask_first(const struct cpumask *cpumask)', body: cpumask.first },
+  { declaration: 'u32 bpf_cpumask_first_zero(const struct cpumask *cpumask)', body: cpumask.firstZero },
+  { declaration: 'u32 bpf_cpumask_any_distribute(const struct cpumask *cpumask)', body: cpumask.first },
+  { declaration: 'u32 bpf_cpumask_weight(const struct cpumask *cpumask)', body: cpumask.weight },
+  { declaration: 'bool bpf_cpumask_empty(const struct cpumask *cpumask)', body: cpumask.empty },
+  { declaration: 'bool bpf_cpumask_full(const struct cpumask *cpumask)', body: cpumask.full },
+  { declaration: 'u32 bpf_cpumask_first_and(const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.firstAnd },
+  { declaration: 'u32 bpf_cpumask_any_and_distribute(const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.firstAnd },
+  { declaration: 'bool bpf_cpumask_equal(const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.equal },
+  { declaration: 'bool bpf_cpumask_intersects(const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.intersects },
+  { declaration: 'bool bpf_cpumask_subset(const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.subset },
+  { declaration: 'void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *cpumask)', body: cpumask.setCpu },
+  { declaration: 'void bpf_cpumask_clear_cpu(u32 cpu, struct bpf_cpumask *cpumask)', body: cpumask.clearCpu },
+  { declaration: 'bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *cpumask)', body: cpumask.testCpu },
+  { declaration: 'bool bpf_cpumask_test_and_set_cpu(u32 cpu, struct bpf_cpumask *cpumask)', body: cpumask.testAndSetCpu },
+  { declaration: 'bool bpf_cpumask_test_and_clear_cpu(u32 cpu, struct bpf_cpumask *cpumask)', body: cpumask.testAndClearCpu },
+  { declaration: 'void bpf_cpumask_setall(struct bpf_cpumask *cpumask)', body: cpumask.setall },
+  { declaration: 'void bpf_cpumask_clear(struct bpf_cpumask *cpumask)', body: cpumask.clear },
+  { declaration: 'bool bpf_cpumask_and(struct bpf_cpumask *dst, const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.and },
+  { declaration: 'void bpf_cpumask_or(struct bpf_cpumask *dst, const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.or },
+  { declaration: 'void bpf_cpumask_xor(struct bpf_cpumask *dst, const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.xor },
+  { declaration: 'void bpf_cpumask_copy(struct bpf_cpumask *dst, const struct cpumask *src)', body: cpumask.copy },
+  { declaration: 'int bpf_cpumask_populate(struct cpumask *cpumask, void *src, size_t src__sz)', body: cpumask.populate },
 ]
 
 const nameOf = ({ declaration }: KfuncRow): string => /(\w+)\(/.exec(declaration)?.[1] ?? ''

@@ -27,14 +27,32 @@ export class ObjectHeap {
   readonly #arena: Arena
   readonly #grace: Grace
   readonly #cpuCount: number
+  readonly #cpuMask: ObjectType
   readonly #types = new Map<number, ObjectType>()
   /** Set by the kernel, which runs what waits. */
   timed: TimedFields | undefined
 
-  constructor(arena: Arena, grace: Grace, cpuCount: number) {
+  /** `cpuMaskBytes`: the bits in `struct cpumask`, as the kernel's types have it. */
+  constructor(arena: Arena, grace: Grace, cpuCount: number, cpuMaskBytes: number) {
     this.#arena = arena
     this.#grace = grace
     this.#cpuCount = cpuCount
+    this.#cpuMask = {
+      name: 'bpf_cpumask',
+      sizeBytes: cpuMaskBytes + ALIGN,
+      fields: [],
+      refcountOffset: cpuMaskBytes,
+      isPerCpu: false,
+    }
+  }
+
+  get cpuCount(): number {
+    return this.#cpuCount
+  }
+
+  /** A new set of CPUs, empty: `struct bpf_cpumask`. */
+  createCpuMask(): bigint {
+    return this.create(this.#cpuMask)
   }
 
   /** How many objects there are. */

@@ -1,6 +1,7 @@
 /**
  * What the parts of a kernel share: its objects by id, its memory, its probes, and how programs are run.
  */
+import { BTF_KIND } from '../btf/index.ts'
 import { ObjectHeap } from '../helpers/index.ts'
 import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../maps/index.ts'
 import { Arena, Grace } from '../memory/index.ts'
@@ -66,7 +67,8 @@ export class KernelCore implements MapHost, Disposable {
     this.port = port
     this.cpuCount = port.cpuCount
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
-    this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount)
+    this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
+    this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount, this.#structBytes('cpumask'))
     this.random = options.random ?? fixedSequence()
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
     const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
@@ -104,7 +106,6 @@ export class KernelCore implements MapHost, Disposable {
       currentTask: (cpu) => port.currentTask(cpu)?.pid,
       ...(taskExists === undefined ? {} : { taskExists: (pid: number) => taskExists.call(port, pid) }),
     })
-    this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
   }
 
   /** The operating system's own types, and those of the functions that programs may call. */
@@ -193,6 +194,12 @@ export class KernelCore implements MapHost, Disposable {
     this.probes[Symbol.dispose]()
     this.#kernelBtf?.put()
     this.#kernelBtf = undefined
+  }
+
+  #structBytes(name: string): number {
+    const types = this.#kernelBtf?.types
+    const id = types?.find(name, BTF_KIND.STRUCT)
+    return id === undefined ? 0 : (types?.sizeOf(id) ?? 0)
   }
 
   #newBtf(bytes: Uint8Array, name: string): BtfObject {

@@ -81,6 +81,11 @@ export class PacketBuffer {
     return this.#data
   }
 
+  /** Whether programs may write to it. */
+  get isWritable(): boolean {
+    return this.#access === 'write'
+  }
+
   /** The whole packet, programs' part and the rest. */
   get lengthBytes(): number {
     return this.#length

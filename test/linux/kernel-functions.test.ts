@@ -7,25 +7,33 @@
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Syscalls } from '../../src/abi/index.ts'
-import { LoadError, load, ObjectError, openObject, SyscallError } from '../../src/client/index.ts'
+import {
+  LoadError,
+  load,
+  ObjectError,
+  openObject,
+  possibleCpuCount,
+  SyscallError,
+} from '../../src/client/index.ts'
 import { createKernel } from '../../src/kernel/index.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
 import { compileObject } from './compile.ts'
 
 const linux = openLinux()
+const cpuCount = linux instanceof LinuxUnavailable ? 1 : possibleCpuCount(linux)
 const why = linux instanceof LinuxUnavailable ? linux.message : ''
 
 afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects', 'kf-timers']
+const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory']
 
 const LATER_MS = 20
 
 function ours<T>(engine: 'jit' | 'interpreter', use: (kernel: Syscalls) => T): T {
-  using kernel = createKernel({ port: new TinyPort(), engine })
+  using kernel = createKernel({ port: new TinyPort({ cpuCount }), engine })
   using client = kernel.openClient()
   const result = use(client)
   expect(kernel.faults()).toEqual([])
