@@ -1,16 +1,26 @@
 /**
  * The types that this kernel shows: the operating system's own, and behind them the functions that programs may call
- * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays theirs.
+ * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
+ * theirs; a function that takes what only they could have (a task) is there only if they have it.
  */
 import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations } from '../btf/index.ts'
 import { kfuncBodies, kfuncStructs } from '../helpers/index.ts'
+
+const STRUCT = /struct \w+/g
+/** Structs that are declared where the operating system has none. */
+const known: ReadonlySet<string> = new Set(kfuncStructs.flatMap((text) => text.match(/^struct \w+/) ?? []))
 
 /** `own`: a `.BTF` section, or undefined where there is none. Types that do not parse are left as they are. */
 export function kernelTypes(own: Uint8Array | undefined): Uint8Array {
   const base = own === undefined ? undefined : Btf.parse(own)
   if (own !== undefined && !(base instanceof Btf)) return own
   const types = base instanceof Btf ? base : undefined
-  const missing = [...kfuncBodies].filter(([name]) => types?.find(name, BTF_KIND.FUNC) === undefined)
+  const has = (struct: string) =>
+    known.has(struct) || types?.find(struct.slice('struct '.length), BTF_KIND.STRUCT) !== undefined
+  const missing = [...kfuncBodies].filter(
+    ([name, { declaration }]) =>
+      types?.find(name, BTF_KIND.FUNC) === undefined && (declaration.match(STRUCT) ?? []).every(has),
+  )
   if (own !== undefined && missing.length === 0) return own
   const writer = new BtfWriter(types === undefined ? {} : { base: types })
   const declarations = new Declarations(writer, types, kfuncStructs)

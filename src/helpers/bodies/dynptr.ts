@@ -1,5 +1,5 @@
 /** Helpers over dynptrs. Source: bpf-helpers(7); kernel/bpf/helpers.c of Linux. */
-import { E2BIG, EINVAL } from '../../abi/index.ts'
+import { E2BIG, EFAULT, EINVAL } from '../../abi/index.ts'
 import { RingBuffer, UserRingBuffer } from '../../maps/index.ts'
 import { badMap, badMemory, failedCallback, failure, u32Of } from '../access.ts'
 import {
@@ -38,6 +38,9 @@ export const dynptrRead: HelperBody = (env, r1, r2, r3, r4, r5) => {
   if (isFault(source)) return source
   if (r5 !== 0n) return failure(EINVAL)
   const bytes = readDynptr(env, source, u32Of(r4), length)
+  if (bytes === -EFAULT && source.type !== DYNPTR.SKB && source.type !== DYNPTR.XDP) {
+    return badMemory(3, source.data, length, 'read')
+  }
   if (typeof bytes === 'number') return BigInt(bytes)
   env.arena.bytes.set(bytes, target)
   return 0n
@@ -56,7 +59,9 @@ export const dynptrWrite: HelperBody = (env, r1, r2, r3, r4, r5) => {
     return skbStoreBytes(env, target.data, BigInt(target.offset + offset), r3, r4, r5)
   }
   if (r5 !== 0n) return failure(EINVAL)
-  return BigInt(writeDynptr(env, target, offset, env.arena.bytes.slice(from, from + length)))
+  const result = writeDynptr(env, target, offset, env.arena.bytes.slice(from, from + length))
+  if (result === -EFAULT && target.type !== DYNPTR.XDP) return badMemory(1, target.data, length, 'write')
+  return BigInt(result)
 }
 
 /** A pointer to `r3` bytes at offset `r2`, or null; packets have none that lasts. */
@@ -66,7 +71,8 @@ export const dynptrData: HelperBody = (env, r1, r2, r3) => {
   const [offset, length] = [u32Of(r2), u32Of(r3)]
   if (dynptr.data === 0n || dynptr.isReadOnly || !isInside(dynptr, offset, length)) return 0n
   if (dynptr.type === DYNPTR.SKB || dynptr.type === DYNPTR.XDP) return 0n
-  return env.arena.address(pieceOf(env, dynptr, offset, length))
+  const at = pieceOf(env, dynptr, offset, length)
+  return at < 0 ? 0n : env.arena.address(at)
 }
 
 /** Where it fails the dynptr is null; it must be submitted or discarded all the same. */
