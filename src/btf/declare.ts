@@ -74,6 +74,11 @@ export class Declarations {
     return this.#writer.add({ kind: BTF_KIND.FUNC, name, type: prototype, linkage: BTF_LINKAGE.STATIC })
   }
 
+  /** The id of a struct, the base's or a declared one. */
+  struct(name: string): BtfId {
+    return this.#type(`struct ${name}`)
+  }
+
   #prototype(returns: string, parameters: string): BtfId {
     const list = parameters === '' ? [] : splitParameters(parameters).map((text) => this.#parameter(text))
     return this.#once(`${returns}(${parameters})`, () => {

@@ -24,6 +24,8 @@ export function kernelTypes(own: Uint8Array | undefined): Uint8Array {
   if (own !== undefined && missing.length === 0) return own
   const writer = new BtfWriter(types === undefined ? {} : { base: types })
   const declarations = new Declarations(writer, types, kfuncStructs)
+  // The verifier looks some of them up by name.
+  for (const struct of known) declarations.struct(struct.slice('struct '.length))
   for (const [, { declaration }] of missing) {
     const type = declarations.function(declaration)
     writer.add({ kind: BTF_KIND.DECL_TAG, name: 'bpf_kfunc', type, component: -1 })

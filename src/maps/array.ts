@@ -15,6 +15,7 @@ import {
 import { roundUp } from './layout.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
+import { clearFields, type SpecialFields } from './special-fields.ts'
 
 const EXIST = BigInt(BPF_EXIST)
 const NOEXIST = BigInt(BPF_NOEXIST)
@@ -120,6 +121,11 @@ export class ArrayMap extends MapBase {
     this.copyValues(target, value, this.host.cpuCount)
     this.releaseValues(target, this.host.cpuCount)
     return 0
+  }
+
+  override setSpecialFields(fields: SpecialFields): void {
+    super.setSpecialFields(fields)
+    this.#eachValue((value) => clearFields(this.host.arena.bytes, fields, value))
   }
 
   override [Symbol.dispose](): void {

@@ -182,7 +182,7 @@ export class ElementPool {
   }
 
   #clearFields(element: number, fields: SpecialFields): void {
-    for (const value of this.#valuesOf(element)) clearFields(this.#arena, fields, value)
+    for (const value of this.#valuesOf(element)) clearFields(this.#arena.bytes, fields, value)
   }
 
   #releaseFields(element: number, fields: SpecialFields): void {

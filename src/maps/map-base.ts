@@ -6,7 +6,7 @@ import { BPF_EXIST, BPF_F_LOCK, BPF_F_RDONLY_PROG, EINVAL, ENOENT, ENOTSUPP } fr
 import type { Access } from '../memory/index.ts'
 import { mapHeader, roundUp } from './layout.ts'
 import type { BpfMap, MapDefinition, MapHost } from './map.ts'
-import { copyAround, type SpecialFields } from './special-fields.ts'
+import { clearFields, copyAround, type SpecialFields } from './special-fields.ts'
 
 const EXIST = BigInt(BPF_EXIST)
 const LOCK = BigInt(BPF_F_LOCK)
@@ -124,8 +124,8 @@ export abstract class MapBase implements BpfMap {
   protected shown(value: number): Uint8Array {
     const copy = this.host.arena.bytes.slice(value, value + this.userValueSize)
     if (this.lockOffset !== undefined) copy.fill(0, this.lockOffset, this.lockOffset + LOCK_BYTES)
-    for (const { offset, size } of this.specialFields?.ranges ?? []) {
-      for (let at = offset; at < copy.length; at += this.valueStride) copy.fill(0, at, at + size)
+    if (this.specialFields !== undefined) {
+      for (let at = 0; at < copy.length; at += this.valueStride) clearFields(copy, this.specialFields, at)
     }
     return copy
   }

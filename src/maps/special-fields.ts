@@ -6,7 +6,7 @@ import type { Arena } from '../memory/index.ts'
 
 export interface SpecialFields {
   /** Where they lie in a value, by rising offset, none over another. */
-  readonly ranges: readonly { readonly offset: number; readonly size: number }[]
+  readonly ranges: readonly { readonly offset: number; readonly size: number; readonly kind: string }[]
   /** Lets go of all that the value at arena offset `value` holds, and empties its members. */
   release(value: number): void
   /** Ends what waits for its time, for all values: user space has let go of the map. */
@@ -29,7 +29,10 @@ export function copyAround(
   arena.copy(to + at, from + at, sizeBytes - at)
 }
 
-/** Makes the members as those of a value that was never used. */
-export function clearFields(arena: Arena, { ranges }: SpecialFields, value: number): void {
-  for (const { offset, size } of ranges) arena.bytes.fill(0, value + offset, value + offset + size)
+/** Makes the members as those of a value that was never used: zero, and a count of owners 1. */
+export function clearFields(bytes: Uint8Array, { ranges }: SpecialFields, value: number): void {
+  for (const { offset, size, kind } of ranges) {
+    bytes.fill(0, value + offset, value + offset + size)
+    if (kind === 'refcount') bytes[value + offset] = 1
+  }
 }
