@@ -1,6 +1,7 @@
 /**
  * Which helper has which body. To add one is a line here and a function under bodies/.
  */
+import * as absent from './bodies/absent.ts'
 import * as context from './bodies/context.ts'
 import * as control from './bodies/control.ts'
 import * as dynptr from './bodies/dynptr.ts'
@@ -8,12 +9,14 @@ import * as functionCall from './bodies/function-call.ts'
 import * as keyless from './bodies/keyless.ts'
 import * as kptr from './bodies/kptr.ts'
 import * as maps from './bodies/maps.ts'
+import * as network from './bodies/network.ts'
 import * as output from './bodies/output.ts'
 import * as print from './bodies/print.ts'
 import * as probeRead from './bodies/probe-read.ts'
 import * as redirect from './bodies/redirect.ts'
 import { redirectMap } from './bodies/redirect-map.ts'
 import * as skb from './bodies/skb.ts'
+import * as skbShape from './bodies/skb-shape.ts'
 import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
 import * as task from './bodies/task.ts'
@@ -113,6 +116,60 @@ const bodiesByName = {
   bpf_csum_diff: skb.csumDiff,
   bpf_csum_update: skb.csumUpdate,
   bpf_csum_level: skb.csumLevel,
+  bpf_skb_vlan_push: skbShape.skbVlanPush,
+  bpf_skb_vlan_pop: skbShape.skbVlanPop,
+  bpf_skb_change_proto: skbShape.skbChangeProto,
+  bpf_skb_adjust_room: skbShape.skbAdjustRoom,
+  bpf_get_hash_recalc: skbShape.getHashRecalc,
+  bpf_skb_ecn_set_ce: skbShape.skbEcnSetCe,
+  bpf_skb_set_tstamp: skbShape.skbSetTstamp,
+  bpf_fib_lookup: network.fibLookup,
+  bpf_check_mtu: network.checkMtu,
+  bpf_skb_get_tunnel_key: network.getTunnelKey,
+  bpf_skb_set_tunnel_key: network.setTunnelKey,
+  bpf_skb_get_tunnel_opt: network.getTunnelOpt,
+  bpf_skb_set_tunnel_opt: absent.invalid,
+  bpf_skb_under_cgroup: network.skbUnderCgroup,
+  bpf_skb_cgroup_id: absent.none,
+  bpf_skb_ancestor_cgroup_id: absent.none,
+  bpf_skb_cgroup_classid: absent.none,
+  bpf_sk_cgroup_id: absent.none,
+  bpf_sk_ancestor_cgroup_id: absent.none,
+  bpf_get_netns_cookie: absent.firstNetns,
+  bpf_get_socket_cookie: absent.none,
+  bpf_get_socket_uid: absent.none,
+  bpf_sk_lookup_tcp: absent.none,
+  bpf_sk_lookup_udp: absent.none,
+  bpf_skc_lookup_tcp: absent.none,
+  bpf_sk_release: absent.none,
+  bpf_tcp_sock: absent.none,
+  bpf_get_listener_sock: absent.none,
+  bpf_skc_to_tcp6_sock: absent.none,
+  bpf_skc_to_tcp_sock: absent.none,
+  bpf_skc_to_tcp_timewait_sock: absent.none,
+  bpf_skc_to_tcp_request_sock: absent.none,
+  bpf_skc_to_udp6_sock: absent.none,
+  bpf_skc_to_unix_sock: absent.none,
+  bpf_skc_to_mptcp_sock: absent.none,
+  bpf_sock_from_file: absent.none,
+  bpf_sk_assign: absent.invalid,
+  bpf_sk_storage_get: absent.none,
+  bpf_sk_storage_delete: absent.notFound,
+  bpf_inode_storage_get: absent.none,
+  bpf_inode_storage_delete: absent.notFound,
+  bpf_cgrp_storage_get: absent.none,
+  bpf_cgrp_storage_delete: absent.notFound,
+  bpf_tcp_check_syncookie: absent.invalid,
+  bpf_tcp_gen_syncookie: absent.invalid,
+  bpf_setsockopt: absent.invalid,
+  bpf_getsockopt: absent.invalid,
+  bpf_perf_event_read: absent.perfEventRead,
+  bpf_perf_event_read_value: absent.perfEventReadValue,
+  bpf_perf_prog_read_value: absent.perfProgReadValue,
+  bpf_read_branch_records: absent.branchRecords,
+  bpf_get_branch_snapshot: absent.branchSnapshot,
+  bpf_copy_from_user_task: absent.copyFromUserTask,
+  bpf_ktime_get_tai_ns: context.ktimeGetBootNs,
   bpf_redirect: redirect.redirect,
   bpf_redirect_peer: redirect.redirectPeer,
   bpf_redirect_neigh: redirect.redirectNeigh,

@@ -17,6 +17,7 @@ import { objectCases } from './testing/oracle-object-cases.ts'
 import { packetCases } from './testing/oracle-packet-cases.ts'
 import { perfCases } from './testing/oracle-perf-cases.ts'
 import { programCases } from './testing/oracle-program-cases.ts'
+import { shapeCases } from './testing/oracle-shape-cases.ts'
 import { skbCases } from './testing/oracle-skb-cases.ts'
 import { TinyPort } from './testing/tiny-port.ts'
 
@@ -30,6 +31,7 @@ const cases = [
   ...perfCases(),
   ...packetCases(),
   ...skbCases(),
+  ...shapeCases(),
   ...objectCases(),
 ]
 
@@ -48,7 +50,7 @@ describe.skipIf(missing !== '')(`as Linux answers${missing && ` (skipped: ${miss
     const source = join(import.meta.dirname, 'testing', 'linux-driver.c')
     execFileSync('gcc', ['-O1', '-w', '-o', driver, source])
     const input = cases.map(({ script }) => script.toText()).join('')
-    const run = spawnSync(driver, { input, encoding: 'utf8', maxBuffer: 1 << 24 })
+    const run = spawnSync(driver, { input, encoding: 'utf8', maxBuffer: 1 << 26 })
     if (run.status !== 0) throw new Error(`the driver ended with ${run.status}: ${run.stderr}`)
     const lines = run.stdout.split('\n')
     for (const { name, script } of cases) answers.set(name, lines.splice(0, script.answers))
@@ -68,10 +70,9 @@ describe.skipIf(missing !== '')(`as Linux answers${missing && ` (skipped: ${miss
     runAll('interpreter', name, script)
   })
 
-  test.each([...packetCases(), ...skbCases()].map(({ name, script }) => [name, script] as const))(
-    'compiled: %s',
-    (name, script) => {
-      runAll('jit', name, script)
-    },
-  )
+  test.each(
+    [...packetCases(), ...skbCases(), ...shapeCases()].map(({ name, script }) => [name, script] as const),
+  )('compiled: %s', (name, script) => {
+    runAll('jit', name, script)
+  })
 })

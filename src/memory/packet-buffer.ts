@@ -42,6 +42,8 @@ export class PacketBuffer {
   isSummed = false
   /** How many checksums are known to be good; undefined: none is said to be. */
   checksumLevel: number | undefined
+  /** Whether a tunnel's headers were put before it. */
+  isEncapsulated = false
   readonly #arena: Arena
   readonly #access: Access
   readonly #pointersAt: number
