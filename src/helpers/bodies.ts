@@ -19,6 +19,7 @@ import * as skb from './bodies/skb.ts'
 import * as skbShape from './bodies/skb-shape.ts'
 import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
+import * as system from './bodies/system.ts'
 import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
 import * as timer from './bodies/timer.ts'
@@ -170,6 +171,11 @@ const bodiesByName = {
   bpf_get_branch_snapshot: absent.branchSnapshot,
   bpf_copy_from_user_task: absent.copyFromUserTask,
   bpf_ktime_get_tai_ns: context.ktimeGetBootNs,
+  bpf_sys_bpf: system.sysBpf,
+  bpf_sys_close: system.sysClose,
+  bpf_btf_find_by_name_kind: system.findType,
+  bpf_kallsyms_lookup_name: system.lookupSymbol,
+  bpf_get_task_stack: stack.getTaskStack,
   bpf_redirect: redirect.redirect,
   bpf_redirect_peer: redirect.redirectPeer,
   bpf_redirect_neigh: redirect.redirectNeigh,

@@ -26,6 +26,13 @@ export interface HelperTask {
   readonly address?: bigint | undefined
 }
 
+/** Of the process that has a program run: what the program may ask for on its behalf. All are -errno where they fail. */
+export interface SystemCalls {
+  /** bpf(2) with an attribute in the program's memory. */
+  bpf(command: number, pointer: bigint, sizeBytes: number): number
+  close(fd: number): number
+}
+
 export interface HelperEnvironment {
   readonly arena: Arena
   readonly cpu: number
@@ -66,6 +73,12 @@ export interface HelperEnvironment {
   symbolAt?(
     address: bigint,
   ): { readonly name: string; readonly address: bigint; readonly sizeBytes: number } | undefined
+  /** Absent where no process has the program run. */
+  readonly system?: SystemCalls | undefined
+  /** Id of one of the kernel's types; undefined: there is none of this name and kind. */
+  typeId?(name: string, kind: number): number | undefined
+  /** Address of one of the kernel's symbols; undefined: there is none of this name. */
+  symbolAddress?(name: string): bigint | undefined
   /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */
   attachCookie(): bigint
 }

@@ -1,7 +1,7 @@
 /**
  * What the parts of a kernel share: its objects by id, its memory, its probes, and how programs are run.
  */
-import { BTF_KIND } from '../btf/index.ts'
+import { BTF_KIND, type BtfKind } from '../btf/index.ts'
 import { ObjectHeap } from '../helpers/index.ts'
 import { type BpfMap, createMap, type MapDefinition, type MapHost } from '../maps/index.ts'
 import { Arena, Grace } from '../memory/index.ts'
@@ -99,6 +99,7 @@ export class KernelCore implements MapHost, Disposable {
       profilingClockNs: this.profilingClockNs,
       onProgramFault: options.onProgramFault,
       mapAt: (address) => this.#mapsByAddress.get(address),
+      typeId: (name, kind) => this.#kernelBtf?.types?.find(name, kind as BtfKind),
     })
     const { taskExists } = port
     this.probes = new ProbeManager(port, {

@@ -6,7 +6,7 @@
  *   as a recursion miss, as Linux does.
  * - A run-time error is counted at the program, kept, and reported.
  */
-import type { HelperTask, ObjectHeap, TimedCalls } from '../helpers/index.ts'
+import type { HelperTask, ObjectHeap, SystemCalls, TimedCalls } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
@@ -31,6 +31,8 @@ export interface RunnerHost {
   readonly profilingClockNs: () => bigint
   readonly onProgramFault: ((fault: ProgramFault) => void) | undefined
   mapAt(address: bigint): BpfMap | undefined
+  /** Id of one of the kernel's types. */
+  typeId(name: string, kind: number): number | undefined
 }
 
 export interface Invocation {
@@ -40,6 +42,8 @@ export interface Invocation {
   readonly probedAddress?: bigint
   readonly cookie?: bigint
   readonly packet?: PacketBuffer
+  /** What the program may ask of the process that has it run. */
+  readonly system?: SystemCalls
 }
 
 /** A subprogram, with up to five arguments. */
@@ -244,6 +248,7 @@ class Environment implements RunEnvironment {
   readonly objects: ObjectHeap
   readonly timed: TimedCalls
   readonly packetBuffer: PacketBuffer | undefined
+  readonly system: SystemCalls | undefined
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
   cookie: bigint
@@ -256,6 +261,7 @@ class Environment implements RunEnvironment {
     this.cpu = invocation.cpu
     this.context = invocation.context
     this.packetBuffer = invocation.packet
+    this.system = invocation.system
     this.probed = invocation.probedAddress ?? 0n
     this.cookie = invocation.cookie ?? 0n
     this.#host = host
@@ -300,6 +306,14 @@ class Environment implements RunEnvironment {
 
   readUser(address: bigint, into: Uint8Array): number {
     return this.#host.port.readUser(this.cpu, address, into)
+  }
+
+  typeId(name: string, kind: number): number | undefined {
+    return this.#host.typeId(name, kind)
+  }
+
+  symbolAddress(name: string): bigint | undefined {
+    return this.#host.port.symbolByName(name)?.address
   }
 
   tracePrint(text: string): void {

@@ -28,7 +28,7 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory']
+const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system']
 
 const LATER_MS = 20
 

@@ -41,6 +41,17 @@ export const getStackid: HelperBody = (env, _r1, r2, r3) => {
   return BigInt(map.idOf(frames, options))
 }
 
+/** The stack of the task that runs; that of another cannot be had. */
+export const getTaskStack: HelperBody = (env, r1, r2, r3, r4, r5) => {
+  const isCurrent = r1 !== 0n && env.task()?.address === r1
+  if (isCurrent) return getStack(env, 0n, r2, r3, r4, r5)
+  const size = u32Of(r3)
+  const buffer = env.arena.check(r2, size, true)
+  if (buffer < 0) return badMemory(2, r2, size, 'write')
+  env.arena.bytes.fill(0, buffer, buffer + size)
+  return failure(EFAULT)
+}
+
 /** Gives the bytes written; where it fails the buffer is zeroed, as is what is left of it. */
 export const getStack: HelperBody = (env, _r1, r2, r3, r4) => {
   const size = u32Of(r3)

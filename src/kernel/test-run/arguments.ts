@@ -4,6 +4,7 @@
  * Source: bpf_prog_test_run_raw_tp(), bpf_prog_test_run_syscall() of net/bpf/test_run.c of Linux.
  */
 import { EFAULT, EINVAL, ENOMEM, ENXIO, progTestRunAttr } from '../../abi/index.ts'
+import { programSyscalls } from '../program-syscalls.ts'
 import { readBytes, writeU32 } from '../user-copy.ts'
 import type { TestRequest } from './request.ts'
 
@@ -47,7 +48,8 @@ function run(
   if (offset === undefined) return -ENOMEM
   core.arena.bytes.set(given, offset)
   // What a verifier would have refused at load time ends the run.
-  const result = core.runner.run(program, { cpu, context: core.arena.address(offset) })
+  const system = programSyscalls(process)
+  const result = core.runner.run(program, { cpu, context: core.arena.address(offset), system })
   const after = core.arena.bytes.slice(offset, offset + given.length)
   core.arena.free(offset)
   if (result === undefined) return -EFAULT

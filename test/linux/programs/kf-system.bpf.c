@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// For kernel-functions.test.ts: programs that make system calls, and look names up.
+#include "kfuncs.h"
+
+struct map_create {
+	__u32 type, key_size, value_size, max_entries, flags;
+	__u32 rest[20];
+};
+struct elem {
+	__u32 fd;
+	__u32 pad;
+	__u64 key, value, flags;
+};
+struct prog_load {
+	__u32 type, insn_cnt;
+	__u64 insns, license;
+	__u32 log_level, log_size;
+	__u64 log_buf;
+	__u32 rest[20];
+};
+
+static struct map_create create;
+static struct elem element;
+static struct prog_load load;
+static __u64 insns[2] = { 0x00000000000000b7, 0x0000000000000095 };
+static char gpl[] = "GPL";
+static __u32 key;
+static __u64 value = 0x1234;
+
+SEC("syscall")
+int makes_maps(void *ctx)
+{
+	int map, program;
+
+	create.type = 2;
+	create.key_size = 4;
+	create.value_size = 8;
+	create.max_entries = 2;
+	map = bpf_sys_bpf(0, &create, sizeof(create));
+	out[0] = map > 0;
+	key = 1;
+	element.fd = map;
+	element.key = (unsigned long)&key;
+	element.value = (unsigned long)&value;
+	out[1] = bpf_sys_bpf(2, &element, sizeof(element));
+	// A command that programs may not use.
+	out[2] = bpf_sys_bpf(1, &element, sizeof(element));
+	out[3] = bpf_sys_bpf(3, &element, sizeof(element));
+	load.type = 1;
+	load.insn_cnt = 2;
+	load.insns = (unsigned long)insns;
+	load.license = (unsigned long)gpl;
+	program = bpf_sys_bpf(5, &load, sizeof(load));
+	out[4] = program > 0;
+	load.insn_cnt = 1;
+	out[5] = bpf_sys_bpf(5, &load, sizeof(load));
+	out[6] = bpf_sys_close(program);
+	out[7] = bpf_sys_close(map);
+	out[8] = bpf_sys_close(map);
+	out[9] = bpf_sys_bpf(2, &element, sizeof(element));
+	return 0;
+}
+
+static char known[] = "bpf_iter_num";
+static char function[] = "bpf_iter_num_new";
+static char unknown[] = "no_such_type_anywhere";
+static __u64 address;
+
+SEC("syscall")
+int looks_up(void *ctx)
+{
+	out[0] = bpf_btf_find_by_name_kind(known, sizeof(known), 4, 0) > 0;
+	out[1] = bpf_btf_find_by_name_kind(function, sizeof(function), 12, 0) > 0;
+	out[2] = bpf_btf_find_by_name_kind(function, sizeof(function), 4, 0);
+	out[3] = bpf_btf_find_by_name_kind(unknown, sizeof(unknown), 4, 0);
+	out[4] = bpf_btf_find_by_name_kind(known, sizeof(known), 4, 1);
+	out[5] = bpf_btf_find_by_name_kind(known, 4, 4, 0);
+	out[6] = bpf_btf_find_by_name_kind(known, 1, 4, 0);
+	out[7] = bpf_kallsyms_lookup_name(unknown, sizeof(unknown), 0, &address);
+	out[8] = address;
+	out[9] = bpf_kallsyms_lookup_name(unknown, sizeof(unknown), 1, &address);
+	out[10] = bpf_kallsyms_lookup_name(unknown, 4, 0, &address);
+	return 0;
+}
