@@ -51,6 +51,10 @@ export interface HelperEnvironment {
   /** Nanoseconds since boot with it. */
   bootNs(): bigint
   task(): HelperTask | undefined
+  /** All tasks, threads too; absent where they cannot be listed. */
+  tasks?(): readonly HelperTask[]
+  /** Adds to the words of a program (`caller`) for those who look after it: stream 1 or 2. False: there is no room. */
+  writeStream?(caller: object, stream: number, text: string): boolean
   /** Whether the thread with this id has not ended; without it values of ended tasks stay. */
   taskExists?(pid: number): boolean
   /** Addresses of the frames that led here, innermost first; undefined where they cannot be found. */

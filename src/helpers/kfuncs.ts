@@ -2,6 +2,7 @@
  * The kernel's functions that programs may call by their types: what they are in C, and their bodies. To add one is a
  * row here and a function under kfuncs/; `verifier/kfuncs/rows.ts` says what Linux says of it besides.
  */
+import * as about from './kfuncs/about.ts'
 import * as cpumask from './kfuncs/cpumask.ts'
 import * as dynptr from './kfuncs/dynptr.ts'
 import * as iterators from './kfuncs/iterators.ts'
@@ -9,6 +10,7 @@ import * as objects from './kfuncs/objects.ts'
 import type { KfuncRow } from './kfuncs/row.ts'
 import * as sections from './kfuncs/sections.ts'
 import * as strings from './kfuncs/strings.ts'
+import * as tasks from './kfuncs/tasks.ts'
 import * as work from './kfuncs/work.ts'
 
 /** Structs of the kernel that these functions take, where the operating system's types do not have them. */
@@ -22,6 +24,7 @@ export const kfuncStructs: readonly string[] = [
   'struct __sk_buff {}',
   'struct xdp_md {}',
   'struct bpf_map {}',
+  'struct bpf_iter_task { __u64 __opaque[3]; }',
   'struct bpf_wq { __u64 __opaque[2]; }',
   'struct bpf_task_work { __u64 __opaque; }',
   'struct bpf_list_head { __u64 __opaque[2]; }',
@@ -128,6 +131,15 @@ export const kfuncRows: readonly KfuncRow[] = [
   { declaration: 'void bpf_cpumask_xor(struct bpf_cpumask *dst, const struct cpumask *src1, const struct cpumask *src2)', body: cpumask.xor },
   { declaration: 'void bpf_cpumask_copy(struct bpf_cpumask *dst, const struct cpumask *src)', body: cpumask.copy },
   { declaration: 'int bpf_cpumask_populate(struct cpumask *cpumask, void *src, size_t src__sz)', body: cpumask.populate },
+  { declaration: 'struct task_struct *bpf_task_acquire(struct task_struct *p)', body: tasks.acquire },
+  { declaration: 'void bpf_task_release(struct task_struct *p)', body: tasks.release },
+  { declaration: 'struct task_struct *bpf_task_from_pid(s32 pid)', body: tasks.fromPid },
+  { declaration: 'struct task_struct *bpf_task_from_vpid(s32 vpid)', body: tasks.fromPid },
+  { declaration: 'int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task__nullable, unsigned int flags)', body: tasks.iterTaskNew },
+  { declaration: 'struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it)', body: tasks.iterTaskNext },
+  { declaration: 'void bpf_iter_task_destroy(struct bpf_iter_task *it)', body: tasks.iterTaskDestroy },
+  { declaration: 'int bpf_stream_vprintk_impl(int stream_id, const char *fmt__str, const void *args, u32 len__sz, void *aux__prog)', body: about.streamVprintk },
+  { declaration: 's64 bpf_map_sum_elem_count(const struct bpf_map *map)', body: about.mapSumElemCount },
 ]
 
 const nameOf = ({ declaration }: KfuncRow): string => /(\w+)\(/.exec(declaration)?.[1] ?? ''

@@ -99,6 +99,7 @@ export class KernelCore implements MapHost, Disposable {
       profilingClockNs: this.profilingClockNs,
       onProgramFault: options.onProgramFault,
       mapAt: (address) => this.#mapsByAddress.get(address),
+      programOf: (executable) => this.#programsByExecutable.get(executable),
       typeId: (name, kind) => this.#kernelBtf?.types?.find(name, kind as BtfKind),
     })
     const { taskExists } = port

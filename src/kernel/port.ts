@@ -60,6 +60,9 @@ export interface Port extends ProbeTarget {
    */
   taskExists?(pid: number): boolean
 
+  /** All tasks, threads too, each with its address. Absent: they cannot be listed, and only the current one is known. */
+  allTasks?(): readonly TaskIdentity[]
+
   /**
    * Addresses of the frames that led to where `cpu` stands, innermost first. Absent or undefined: they cannot be
    * found, and a kernel stack is the probed address alone.

@@ -31,6 +31,8 @@ export interface RunnerHost {
   readonly profilingClockNs: () => bigint
   readonly onProgramFault: ((fault: ProgramFault) => void) | undefined
   mapAt(address: bigint): BpfMap | undefined
+  /** The program that an engine's executable is of. */
+  programOf(executable: object): ProgramObject | undefined
   /** Id of one of the kernel's types. */
   typeId(name: string, kind: number): number | undefined
 }
@@ -286,6 +288,16 @@ class Environment implements RunEnvironment {
 
   task(): HelperTask | undefined {
     return this.#host.port.currentTask(this.cpu)
+  }
+
+  tasks(): readonly HelperTask[] {
+    const current = this.task()
+    return this.#host.port.allTasks?.() ?? (current === undefined ? [] : [current])
+  }
+
+  writeStream(caller: object, stream: number, text: string): boolean {
+    const program = this.#host.programOf(caller)
+    return (stream === 1 ? program?.stdout : program?.stderr)?.write(text) ?? false
   }
 
   taskExists(pid: number): boolean {

@@ -6,7 +6,7 @@
  * `later` are what another one set off: they run when it has had time.
  */
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Syscalls } from '../../src/abi/index.ts'
+import { BPF_CMD, progStreamReadAttr, type Syscalls } from '../../src/abi/index.ts'
 import {
   LoadError,
   load,
@@ -19,6 +19,7 @@ import { createKernel } from '../../src/kernel/index.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
 import { compileObject } from './compile.ts'
+import { bpf } from './raw-map.ts'
 
 const linux = openLinux()
 const cpuCount = linux instanceof LinuxUnavailable ? 1 : possibleCpuCount(linux)
@@ -58,6 +59,22 @@ function runAll(kernel: Syscalls, object: Uint8Array, programs: readonly string[
   return { results, out: collection.globals.get('out') }
 }
 
+/** What the program wrote for those who look after it. */
+function readStream(kernel: Syscalls, program: number, stream: number): string {
+  const { memory } = kernel
+  const buffer = memory.allocate(1024)
+  const attr = progStreamReadAttr.encode({
+    stream_buf: buffer,
+    stream_buf_len: 1024,
+    stream_id: stream,
+    prog_fd: program,
+  })
+  const length = bpf(kernel, BPF_CMD.BPF_PROG_STREAM_READ_BY_FD, attr)
+  const text = length < 0 ? `${length}` : new TextDecoder().decode(memory.view(buffer, length).slice())
+  memory.free(buffer)
+  return text
+}
+
 function orThrow<T>(value: T | LoadError): T {
   if (value instanceof LoadError) {
     const log = 'log' in value ? `\n${String(value.log).slice(-1500)}` : ''
@@ -91,3 +108,18 @@ for (const name of objects) {
     }
   })
 }
+
+const system = compileObject('kf-system')
+describe.skipIf(typeof system === 'string')('what a program says', () => {
+  test.each(['jit', 'interpreter'] as const)('can be read from its streams, with the %s', (engine) => {
+    const spec = openObject(system as Uint8Array, { name: 'kfuncs' })
+    if (spec instanceof ObjectError) throw new Error(spec.message)
+    const said = ours(engine, (kernel) => {
+      using collection = orThrow(load(spec, kernel, { programs: ['says'] }))
+      const program = collection.program('says')
+      program.testRun({ data: new Uint8Array(64) })
+      return [1, 2, 1].map((stream) => readStream(kernel, program.fd, stream))
+    })
+    expect(said).toEqual(['says 42 and nothing\nnothing', 'nothing', ''])
+  })
+})

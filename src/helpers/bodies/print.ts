@@ -52,7 +52,7 @@ function trace(env: HelperEnvironment, buffer: Uint8Array, args: readonly bigint
   return BigInt(length)
 }
 
-function readArguments(
+export function readArguments(
   env: HelperEnvironment,
   argument: number,
   address: bigint,

@@ -266,6 +266,7 @@ const rows: readonly Row[] = [
   { name: 'bpf_strcspn', flags: 'TRUSTED_ARGS', types: '' },
   { name: 'bpf_stream_print_stack', flags: 'TRUSTED_ARGS', types: '' },
   { name: 'bpf_stream_vprintk', flags: 'TRUSTED_ARGS', types: '' },
+  { name: 'bpf_stream_vprintk_impl', flags: 'TRUSTED_ARGS', types: '' },
   { name: 'bpf_strlen', flags: 'TRUSTED_ARGS', types: '' },
   { name: 'bpf_strncasecmp', flags: 'TRUSTED_ARGS', types: '' },
   { name: 'bpf_strncasestr', flags: 'TRUSTED_ARGS', types: '' },

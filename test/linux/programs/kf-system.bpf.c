@@ -19,6 +19,10 @@ struct prog_load {
 	__u32 rest[20];
 };
 
+struct bpf_map {
+	__u32 id;
+};
+
 static struct map_create create;
 static struct elem element;
 static struct prog_load load;
@@ -80,5 +84,59 @@ int looks_up(void *ctx)
 	out[8] = address;
 	out[9] = bpf_kallsyms_lookup_name(unknown, sizeof(unknown), 1, &address);
 	out[10] = bpf_kallsyms_lookup_name(unknown, 4, 0, &address);
+	return 0;
+}
+
+extern int bpf_stream_vprintk_impl(int stream_id, const char *fmt, const void *args, __u32 len, void *aux) __ksym;
+extern __s64 bpf_map_sum_elem_count(const struct bpf_map *map) __ksym;
+
+static const char text[] = "says %d and %s\n";
+static const char plain[] = "nothing";
+
+// Linux may have no memory for it at the moment.
+static int said(int result)
+{
+	return result == -12 ? 0 : result;
+}
+
+SEC("tc")
+int says(void *ctx)
+{
+	const char *word = plain;
+	__u64 args[2];
+
+	asm volatile("" : "+r"(word));
+	args[0] = 42;
+	args[1] = (unsigned long)word;
+
+	out[0] = said(bpf_stream_vprintk_impl(1, text, args, sizeof(args), 0));
+	out[1] = said(bpf_stream_vprintk_impl(2, plain, args, 0, 0));
+	out[2] = said(bpf_stream_vprintk_impl(3, plain, args, 0, 0));
+	out[3] = said(bpf_stream_vprintk_impl(1, text, args, 8, 0));
+	out[4] = said(bpf_stream_vprintk_impl(1, text, args, 12, 0));
+	out[5] = said(bpf_stream_vprintk_impl(1, plain, args, 16, 0));
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, __u64);
+} counted SEC(".maps");
+
+SEC("tc")
+int sums(void *ctx)
+{
+	__u32 k = 1;
+	__u64 v = 2;
+
+	out[0] = bpf_map_sum_elem_count((struct bpf_map *)&counted);
+	bpf_map_update_elem(&counted, &k, &v, 0);
+	k = 2;
+	bpf_map_update_elem(&counted, &k, &v, 0);
+	out[1] = bpf_map_sum_elem_count((struct bpf_map *)&counted);
+	bpf_map_delete_elem(&counted, &k);
+	out[2] = bpf_map_sum_elem_count((struct bpf_map *)&counted);
 	return 0;
 }
