@@ -16,6 +16,7 @@ import {
   i32,
   i64,
   label,
+  load32,
   load64,
   loop,
   seq,
@@ -91,10 +92,8 @@ export class CallTranslator {
         return at.callSubprogram(slot.target, argumentsOf(at), at.values.slice(1, 6), slot.pc)
       case 'helper':
         return this.#helper(at, slot)
-      case 'kfunc': {
-        const bridge = this.#kfuncs.get(`${slot.imm} ${slot.offset}`) as Bridge
-        return this.#bridged(at, 5, false, (run) => bridge.call(run, i32.const(slot.pc)))
-      }
+      case 'kfunc':
+        return this.#kfunc(at, slot)
       default:
         return this.#callIndirect(at, slot)
     }
@@ -115,6 +114,16 @@ export class CallTranslator {
       at.set(0, load64.full(run, runBlock.result)),
       ...[1, 2, 3, 4, 5].map((register) => at.set(register, i64.const(0n))),
     )
+  }
+
+  #kfunc(at: SubprogramTranslator, slot: Slot): Code {
+    const { options, isChecked } = this.#context
+    const inline = isChecked ? undefined : options.kfuncInline(slot.imm)
+    if (inline === 'nothing') return at.set(0, i64.const(0n))
+    if (inline === 'nextNumber') return nextNumber(at)
+    const bridge = this.#kfuncs.get(`${slot.imm} ${slot.offset}`) as Bridge
+    const count = options.kfuncArgumentCount(slot.imm)
+    return this.#bridged(at, count, false, (run) => bridge.call(run, i32.const(slot.pc)))
   }
 
   #helper(at: SubprogramTranslator, slot: Slot): Code {
@@ -223,6 +232,25 @@ export class CallTranslator {
       ),
     )
   }
+}
+
+/** bpf_iter_num_next: i32 the number that was given last, i32 the end; both 0 when it is over. */
+function nextNumber(at: SubprogramTranslator): Code {
+  const { scope } = at.embedding
+  const iterator = scope.local('i32')
+  const number = scope.local('i32')
+  const isOver = scope.local('i32')
+  at.resultIsZero = isOver.get
+  return seq(
+    iterator.set(i32.wrap_i64(at.get(1))),
+    number.set(i32.add(load32.full(iterator.get), i32.const(1))),
+    isOver.set(i32.ge_s(number.get, load32.full(iterator.get, 4))),
+    when(
+      isOver.get,
+      seq(store64.full(iterator.get, i64.const(0n)), at.set(0, i64.const(0n))),
+      seq(store32.full(iterator.get, number.get), at.set(0, at.get(1))),
+    ),
+  )
 }
 
 const argumentsOf = (at: SubprogramTranslator): Code<'i64'>[] => [1, 2, 3, 4, 5].map((n) => at.get(n))

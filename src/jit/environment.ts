@@ -1,5 +1,5 @@
 /** What compiled programs find around them; the kernel supplies it. */
-import type { HelperFault, Thrown } from '../helpers/index.ts'
+import type { HelperFault, KfuncInline, Thrown } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 
@@ -46,6 +46,10 @@ export interface JitEnvironment {
   kfunc?(btfId: number, btfIndex: number): JitHelper | undefined
   /** Copies from where a typed kernel pointer leads; see the interpreter's `Environment`. */
   readForeign?(address: bigint, into: Uint8Array): number
+  /** What compiled code may do itself in the place of a kernel function. */
+  kfuncInline?(btfId: number): KfuncInline | undefined
+  /** How many registers a kernel function takes; the others are not passed. Default 5. */
+  kfuncArgumentCount?(btfId: number): number
   /** Legacy packet access; see the interpreter's `Environment`. */
   packet?(context: bigint, offset: number, sizeBytes: 1 | 2 | 4): number | undefined
   /** How many registers a helper takes; the others are not passed. Default: by Linux's prototypes. */

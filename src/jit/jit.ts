@@ -103,6 +103,8 @@ export class Jit {
       ...(options.name === undefined ? {} : { name: options.name }),
       mapAt: (address) => environment.mapAt?.(address),
       argumentCount: (id) => this.#argumentCount(id),
+      kfuncInline: (id) => environment.kfuncInline?.(id),
+      kfuncArgumentCount: (id) => environment.kfuncArgumentCount?.(id) ?? 5,
       hasWordHelper: (id) => environment.wordHelpers?.has(id) === true,
       inlinesHelpers: environment.inlinesHelpers === true,
     })
@@ -227,7 +229,7 @@ export class Jit {
     return (run: number, pc: number) => {
       const body = this.#environment.kfunc?.(btfId, btfIndex)
       if (body === undefined) throw new FaultSignal({ kind: 'unknown-kfunc', pc, btfId, btfIndex })
-      return this.#callBody(body, btfId, run, pc, 5)
+      return this.#callBody(body, btfId, run, pc, this.#environment.kfuncArgumentCount?.(btfId) ?? 5)
     }
   }
 

@@ -5,6 +5,7 @@
  * what JavaScript calls: all take a frame and find arguments in the run's block.
  */
 
+import type { KfuncInline } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
@@ -60,6 +61,8 @@ export interface CompileOptions {
   readonly isTraced?: boolean
   readonly mapAt: (address: bigint) => BpfMap | undefined
   readonly argumentCount: ArgumentCount
+  readonly kfuncInline: (id: number) => KfuncInline | undefined
+  readonly kfuncArgumentCount: ArgumentCount
   readonly hasWordHelper: (id: number) => boolean
   /** Whether helper numbers are Linux's, so that the code of some may be part of the program. */
   readonly inlinesHelpers: boolean

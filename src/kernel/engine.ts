@@ -1,7 +1,7 @@
 /**
  * How programs are run: an engine makes something executable of a program whose references are resolved.
  */
-import type { HelperEnvironment, KfuncBody, KfuncCall } from '../helpers/index.ts'
+import type { HelperEnvironment, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 
 const BPF_TIMER_SET_CALLBACK = 170
@@ -44,6 +44,9 @@ export interface PrepareOptions {
 export interface BoundKfunc {
   readonly body: KfuncBody
   readonly call: KfuncCall
+  /** What compiled code may do itself. */
+  readonly inline: KfuncInline | undefined
+  readonly argumentCount: number
 }
 
 /** The kernel functions that translated programs call, by the number in the call. */

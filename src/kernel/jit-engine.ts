@@ -70,6 +70,8 @@ export class JitEngine implements Engine {
     this.#jit = new Jit(arena, {
       helper: (id) => helpers.get(id),
       kfunc: (number) => this.#kfunc(kfuncs, number),
+      kfuncInline: (number) => kfuncs.at(number)?.inline,
+      kfuncArgumentCount: (number) => kfuncs.at(number)?.argumentCount ?? 5,
       packet: (_context, offset, sizeBytes) => this.#load(offset, sizeBytes),
       readForeign: (address, into) => readKernel(this.#current, address, into),
       mapAt,

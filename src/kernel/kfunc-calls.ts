@@ -2,10 +2,23 @@
  * The kernel functions that programs call, by the numbers that stand in their translated calls: one for each function,
  * and one for each call of which the proof says more.
  */
-import { type KfuncCall, kfuncBodies } from '../helpers/index.ts'
+import { type KfuncCall, type KfuncRow, kfuncBodies } from '../helpers/index.ts'
 import type { BoundKfunc, KfuncSource } from './engine.ts'
 
 const NOTHING: KfuncCall = {}
+
+const boundOf = ({ body, inline, declaration }: KfuncRow, call: KfuncCall): BoundKfunc => ({
+  body,
+  call,
+  inline,
+  argumentCount: argumentCount(declaration),
+})
+
+/** Parameters of a declaration: those of a callback's are in parentheses of their own. */
+function argumentCount(declaration: string): number {
+  const parameters = declaration.slice(declaration.indexOf('(') + 1, -1).replaceAll(/\(\*\w+\)\([^)]*\)/g, '')
+  return parameters === '' ? 0 : parameters.split(',').length
+}
 
 export class KfuncCalls implements KfuncSource {
   readonly #bound = new Map<number, BoundKfunc>()
@@ -13,8 +26,8 @@ export class KfuncCalls implements KfuncSource {
   #last = 0
 
   constructor() {
-    for (const [name, { body }] of kfuncBodies) {
-      this.#bound.set(++this.#last, { body, call: NOTHING })
+    for (const [name, row] of kfuncBodies) {
+      this.#bound.set(++this.#last, boundOf(row, NOTHING))
       this.#plain.set(name, this.#last)
     }
   }
@@ -32,7 +45,7 @@ export class KfuncCalls implements KfuncSource {
   bind(name: string, call: KfuncCall): number | undefined {
     const row = kfuncBodies.get(name)
     if (row === undefined) return undefined
-    this.#bound.set(++this.#last, { body: row.body, call })
+    this.#bound.set(++this.#last, boundOf(row, call))
     return this.#last
   }
 

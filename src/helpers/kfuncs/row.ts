@@ -24,4 +24,8 @@ export interface KfuncRow {
   /** In C, as the kernel's types tell of it; `Declarations` says what may stand there. */
   readonly declaration: string
   readonly body: KfuncBody
+  /** What compiled code may do itself, where the program is proved: nothing at all, or the next of a loop's numbers. */
+  readonly inline?: KfuncInline
 }
+
+export type KfuncInline = 'nothing' | 'nextNumber'
