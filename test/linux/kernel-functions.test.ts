@@ -18,6 +18,7 @@ import {
 import { createKernel } from '../../src/kernel/index.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
+import { GuestUnderTest } from '../support/guest.ts'
 import { compileObject } from './compile.ts'
 import { bpf } from './raw-map.ts'
 
@@ -121,5 +122,28 @@ describe.skipIf(typeof system === 'string')('what a program says', () => {
       return [1, 2, 1].map((stream) => readStream(kernel, program.fd, stream))
     })
     expect(said).toEqual(['says 42 and nothing\nnothing', 'nothing', ''])
+  })
+})
+
+const timers = compileObject('kf-timers')
+describe.skipIf(typeof timers === 'string')('timers in a guest', () => {
+  test("run when the machine's clock says so", () => {
+    const spec = openObject(timers as Uint8Array, { name: 'kfuncs' })
+    if (spec instanceof ObjectError) throw new Error(spec.message)
+    using under = new GuestUnderTest()
+    const { guest, client } = under
+    using collection = orThrow(load(spec, client, { programs: ['in_a_while__starts'] }))
+    const { globals } = collection
+    globals.set('delay', 5_000_000n)
+    collection.program('in_a_while__starts').testRun({ data: new Uint8Array(64) })
+    const due = (globals.get('started_at') as bigint) + 5_000_000n
+    expect(guest.kernel.nextTimerNs()).toBe(due)
+    guest.run({ maxInstructions: 400_000 })
+    expect(globals.get('fired_at')).toBe(0n)
+    guest.run({ maxInstructions: 200_000 })
+    const late = (globals.get('fired_at') as bigint) - due
+    expect(late).toBeGreaterThanOrEqual(0n)
+    expect(late).toBeLessThan(1000n)
+    expect(guest.kernel.nextTimerNs()).toBeUndefined()
   })
 })

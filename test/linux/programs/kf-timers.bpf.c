@@ -186,3 +186,41 @@ int work_queues__later(void *ctx)
 {
 	return out[0];
 }
+
+__u64 delay = 1000;
+__u64 started_at;
+__u64 fired_at;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct timed);
+} once SEC(".maps");
+
+static int fires(void *map, __u32 *key, struct timed *value)
+{
+	out[0]++;
+	fired_at = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("tc")
+int in_a_while__starts(void *ctx)
+{
+	__u32 key = 0;
+	struct timed *value = bpf_map_lookup_elem(&once, &key);
+
+	if (!value)
+		return 1;
+	bpf_timer_init(&value->timer, &once, CLOCK_MONOTONIC);
+	bpf_timer_set_callback(&value->timer, fires);
+	started_at = bpf_ktime_get_ns();
+	return bpf_timer_start(&value->timer, delay, 0);
+}
+
+SEC("tc")
+int in_a_while__later(void *ctx)
+{
+	return out[0];
+}
