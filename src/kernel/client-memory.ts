@@ -17,9 +17,13 @@ interface Region {
 const FIRST_ADDRESS = 0x1_0000
 const GAP = 16
 const PAGE = 4096
+/** 4 GiB. */
+const WORD = 2 ** 32
+
+const endOf = ({ base, lengthBytes }: Region): number => base + lengthBytes + GAP
 
 export class ClientMemory implements UserMemory, UserAccess {
-  /** In the order of their addresses, which only ever grow. */
+  /** In the order of their addresses. */
   readonly #regions: Region[] = []
   #next = FIRST_ADDRESS
 
@@ -41,31 +45,37 @@ export class ClientMemory implements UserMemory, UserAccess {
   view(pointer: UserPointer, sizeBytes: number): Uint8Array {
     const view = this.#find(pointer, sizeBytes)
     if (view === undefined) {
-      throw new RangeError(`${sizeBytes} bytes at 0x${pointer.toString(16)} are not mapped`)
+      throw new RangeError(`${sizeBytes} bytes at 0x${pointer.toString(16)} are not mapped in one piece`)
     }
     return view
   }
 
   read(pointer: bigint, into: Uint8Array): boolean {
-    if (into.length === 0) return true
-    const view = this.#find(pointer, into.length)
-    if (view === undefined) return false
-    into.set(view)
-    return true
+    return this.#pieces(pointer, into.length, (piece, start) => into.set(piece, start))
   }
 
   write(pointer: bigint, bytes: Uint8Array): boolean {
-    if (bytes.length === 0) return true
     const region = this.#regions[this.#indexOf(pointer)]
-    if (region?.mapping !== undefined && !region.mapping.writable) return false
-    const view = this.#find(pointer, bytes.length)
-    if (view === undefined) return false
-    view.set(bytes)
-    return true
+    if (bytes.length > 0 && region?.mapping?.writable === false) return false
+    return this.#pieces(pointer, bytes.length, (piece, start) => {
+      piece.set(bytes.subarray(start, start + piece.length))
+    })
   }
 
-  map(mapping: Mapping): bigint {
-    return this.#add(PAGE, { lengthBytes: mapping.lengthBytes, bytes: undefined, mapping })
+  map(mapping: Mapping): bigint | undefined {
+    const { lengthBytes, place } = mapping
+    const region = { lengthBytes, bytes: undefined, mapping }
+    if (place === undefined) return this.#add(PAGE, region)
+    if (place.address !== 0n || place.isRequired) {
+      const wanted = Number(place.address)
+      const fits =
+        Number.isSafeInteger(wanted + lengthBytes) &&
+        wanted >= FIRST_ADDRESS &&
+        this.#over(wanted, lengthBytes) === undefined
+      if (fits) return this.#insert(wanted, region)
+      if (place.isRequired) return undefined
+    }
+    return this.#add(PAGE, region, place.keepsUpperWord)
   }
 
   unmap(address: bigint, lengthBytes: number): boolean {
@@ -82,11 +92,52 @@ export class ClientMemory implements UserMemory, UserAccess {
     for (const region of this.#regions.splice(0)) region.mapping?.close()
   }
 
-  #add(align: number, region: Omit<Region, 'base'>): bigint {
-    const base = Math.ceil(this.#next / align) * align
-    this.#next = base + region.lengthBytes + GAP
-    this.#regions.push({ base, ...region })
+  #add(align: number, region: Omit<Region, 'base'>, keepsUpperWord = false): bigint {
+    const { lengthBytes } = region
+    let base = this.#next
+    for (;;) {
+      base = Math.ceil(base / align) * align
+      if (keepsUpperWord && Math.floor(base / WORD) !== Math.floor((base + lengthBytes - 1) / WORD)) {
+        base = Math.ceil(base / WORD) * WORD
+      }
+      // What was put at a place of its own may be in the way.
+      const inTheWay = this.#over(base, lengthBytes)
+      if (inTheWay === undefined) break
+      base = endOf(inTheWay)
+    }
+    this.#next = base + lengthBytes + GAP
+    return this.#insert(base, region)
+  }
+
+  /** A region that the range, with the gap behind it, touches. */
+  #over(base: number, lengthBytes: number): Region | undefined {
+    const last = this.#regions[this.#indexOf(BigInt(base + lengthBytes + GAP - 1))]
+    return last !== undefined && endOf(last) > base ? last : undefined
+  }
+
+  #insert(base: number, region: Omit<Region, 'base'>): bigint {
+    this.#regions.splice(this.#indexOf(BigInt(base)) + 1, 0, { base, ...region })
     return BigInt(base)
+  }
+
+  /** Visits the range in the pieces that it lies in; false, with nothing visited, where some of it is not there. */
+  #pieces(pointer: bigint, sizeBytes: number, visit: (piece: Uint8Array, start: number) => void): boolean {
+    if (sizeBytes === 0) return true
+    const region = this.#regions[this.#indexOf(pointer)]
+    if (region === undefined) return false
+    const pieceBytes = region.mapping?.pieceBytes ?? region.lengthBytes
+    // Touching a piece may move those that were looked at before, so all are touched first.
+    for (const visits of [false, true]) {
+      for (let start = 0; start < sizeBytes; ) {
+        const at = Number(pointer) + start
+        const length = Math.min(sizeBytes - start, pieceBytes - ((at - region.base) % pieceBytes))
+        const piece = this.#find(BigInt(at), length)
+        if (piece === undefined) return false
+        if (visits) visit(piece, start)
+        start += length
+      }
+    }
+    return true
   }
 
   #find(pointer: bigint, sizeBytes: number): Uint8Array | undefined {
@@ -95,12 +146,11 @@ export class ClientMemory implements UserMemory, UserAccess {
     const start = Number(pointer) - region.base
     if (start + sizeBytes > region.lengthBytes) return undefined
     if (region.bytes !== undefined) return region.bytes.subarray(start, start + sizeBytes)
-    return region.mapping?.bytes().subarray(start, start + sizeBytes)
+    return region.mapping?.bytes(start, sizeBytes)
   }
 
   /** Index of the last region that begins at or before `pointer`, or -1. */
   #indexOf(pointer: bigint): number {
-    if (pointer < BigInt(FIRST_ADDRESS) || pointer >= BigInt(this.#next)) return -1
     const address = Number(pointer)
     let low = 0
     let high = this.#regions.length

@@ -13,7 +13,7 @@ import {
   POLLOUT,
 } from '../abi/index.ts'
 import type { SpecialField } from '../helpers/index.ts'
-import { ArrayMap, type BpfMap, ReferenceArray, RingBuffer, UserRingBuffer } from '../maps/index.ts'
+import { ArenaMap, ArrayMap, type BpfMap, ReferenceArray, RingBuffer, UserRingBuffer } from '../maps/index.ts'
 import type { Arena, Grace } from '../memory/index.ts'
 import type { MapSpec } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
@@ -144,7 +144,10 @@ export class MapFile extends OpenFile {
     const { map } = object
     const isRing = map instanceof RingBuffer || map instanceof UserRingBuffer
     const isArray = map.definition.type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY && map instanceof ArrayMap
-    if (!isRing && !isArray) return -ENOTSUPP
+    if (map instanceof ArenaMap) {
+      const error = map.checkPlace(request.address, request.lengthBytes, request.offsetBytes)
+      if (error !== 0) return error
+    } else if (!isRing && !isArray) return -ENOTSUPP
     if (request.writable && !this.mayWrite) return -EACCES
     // A shared mapping of a read-only file is a private one to Linux, and maps have no private mappings.
     if (!request.shared || !this.mayWrite) return -EINVAL
@@ -152,18 +155,49 @@ export class MapFile extends OpenFile {
       if (object.frozen) return -EPERM
       if ((map.definition.flags & BPF_F_RDONLY_PROG) !== 0) return -EACCES
     }
+    if (map instanceof ArenaMap) return this.#showArena(map, request)
     const region = mappableRegion(map, request)
     if (typeof region === 'number') return region
     if (request.offsetBytes + request.lengthBytes > region.sizeBytes) return -EINVAL
     const start = region.offset + request.offsetBytes
-    object.takeUserReference()
-    if (request.writable) object.writableMappings++
     return {
-      lengthBytes: request.lengthBytes,
-      writable: request.writable,
-      bytes: () => object.arena.bytes.subarray(start, start + request.lengthBytes),
+      ...this.#keptBy(request),
+      bytes: (at, sizeBytes) => object.arena.bytes.subarray(start + at, start + at + sizeBytes),
+    }
+  }
+
+  /** A page comes to be when it is touched. */
+  #showArena(map: ArenaMap, request: MmapRequest): Mapping {
+    const { arena } = this.object
+    return {
+      ...this.#keptBy(request),
+      place: {
+        address: request.address,
+        isRequired: request.isFixed || map.userStart !== 0n,
+        keepsUpperWord: true,
+      },
+      pieceBytes: map.pages.pieceBytes,
+      bytes(start, sizeBytes) {
+        for (let page = start - (start % PAGE_SIZE); page < start + sizeBytes; page += PAGE_SIZE) {
+          if (!map.touch(page)) return undefined
+        }
+        const offset = map.pages.offsetOf(start, sizeBytes)
+        return offset < 0 ? undefined : arena.bytes.subarray(offset, offset + sizeBytes)
+      },
+      opened: (address) => map.settle(address, request.lengthBytes),
+    }
+  }
+
+  /** A mapping keeps the map, and as long as it can be written the map is not frozen. */
+  #keptBy({ lengthBytes, writable }: MmapRequest): Pick<Mapping, 'lengthBytes' | 'writable' | 'close'> {
+    const { object } = this
+    object.takeUserReference()
+    if (writable) object.writableMappings++
+    return {
+      lengthBytes,
+      writable,
       close() {
-        if (request.writable) object.writableMappings--
+        if (writable) object.writableMappings--
         object.putUserReference()
       },
     }

@@ -8,6 +8,10 @@ export interface MmapRequest {
   readonly writable: boolean
   readonly shared: boolean
   readonly offsetBytes: number
+  /** Where the process wants it; 0n: anywhere. */
+  readonly address: bigint
+  /** There or nowhere: MAP_FIXED. */
+  readonly isFixed: boolean
 }
 
 /**

@@ -240,7 +240,7 @@ export class OutputEvent extends PerfEvent {
     return {
       lengthBytes: request.lengthBytes,
       writable: request.writable,
-      bytes: () => this.#arena.bytes.subarray(offset, offset + request.lengthBytes),
+      bytes: (start, sizeBytes) => this.#arena.bytes.subarray(offset + start, offset + start + sizeBytes),
       close: () => {
         if (--this.#mappings === 0) this.#dropRing()
         this.put()

@@ -8,6 +8,7 @@
 import {
   E2BIG,
   EBADF,
+  EEXIST,
   EFAULT,
   EINVAL,
   ENAMETOOLONG,
@@ -41,6 +42,7 @@ interface SyscallRow {
 
 const PATH_MAX = 4096
 const MAP_TYPE_MASK = 0xf
+const MAP_FIXED = 0x10
 const MAP_SHARED_VALIDATE = 3
 /** A read takes at most this much at once. */
 const LARGEST_READ = 1 << 20
@@ -206,7 +208,7 @@ function pollOne(process: KernelProcess, fd: number, events: number): number {
   return file === undefined ? POLLNVAL : file.poll() & (events | ALWAYS_REPORTED)
 }
 
-function mmap(process: KernelProcess, [, length, prot, flags, fd, offset]: Arguments): number | bigint {
+function mmap(process: KernelProcess, [at, length, prot, flags, fd, offset]: Arguments): number | bigint {
   const file = process.file(int(fd))
   if (file === undefined) return -EBADF
   if (offset % BigInt(PAGE_SIZE) !== 0n || length === 0n) return -EINVAL
@@ -214,17 +216,25 @@ function mmap(process: KernelProcess, [, length, prot, flags, fd, offset]: Argum
   const { memory } = process
   if (memory.map === undefined) return -ENODEV
   const sharing = uint(flags) & MAP_TYPE_MASK
+  const isFixed = (uint(flags) & MAP_FIXED) !== 0
+  if (isFixed && at % BigInt(PAGE_SIZE) !== 0n) return -EINVAL
   const mapping = file.mmap({
     lengthBytes: Math.ceil(Number(length) / PAGE_SIZE) * PAGE_SIZE,
     writable: (uint(prot) & PROT_WRITE) !== 0,
     shared: sharing === MAP_SHARED || sharing === MAP_SHARED_VALIDATE,
     offsetBytes: Number(offset),
+    address: at - (at % BigInt(PAGE_SIZE)),
+    isFixed,
   })
   if (typeof mapping === 'number') return mapping
   const address = memory.map(mapping)
-  if (address !== undefined) return address
+  if (address !== undefined) {
+    mapping.opened?.(address)
+    return address
+  }
   mapping.close()
-  return -ENOMEM
+  // What lies there stays there, as under MAP_FIXED_NOREPLACE.
+  return mapping.place?.isRequired === true ? -EEXIST : -ENOMEM
 }
 
 function munmap(process: KernelProcess, address: bigint, length: bigint): number {

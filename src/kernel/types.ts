@@ -21,12 +21,30 @@ export interface UserAccess {
   unmap?(address: bigint, lengthBytes: number): boolean
 }
 
+export interface MappingPlace {
+  /** A multiple of the page size; 0n: anywhere. */
+  readonly address: bigint
+  /** There or nowhere. */
+  readonly isRequired: boolean
+  /** All of its addresses have the same upper 32 bits. */
+  readonly keepsUpperWord: boolean
+}
+
 /** Kernel memory that a process asks to see; `close` is called when it is unmapped. */
 export interface Mapping {
   readonly lengthBytes: number
   readonly writable: boolean
-  /** The memory itself, `lengthBytes` of it. Ask at each access: growing the kernel's memory moves it. */
-  bytes(): Uint8Array
+  /** Where it is to lie. Default: anywhere. */
+  readonly place?: MappingPlace
+  /** Accesses are split at multiples of this, since no more lies in one piece. Default: all of it does. */
+  readonly pieceBytes?: number
+  /**
+   * `sizeBytes` of the memory itself from byte `start` on; undefined where touching it is a fault. Ask at each access:
+   * growing the kernel's memory moves it.
+   */
+  bytes(start: number, sizeBytes: number): Uint8Array | undefined
+  /** It has been shown at `address`. */
+  opened?(address: bigint): void
   close(): void
 }
 

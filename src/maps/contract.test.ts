@@ -180,6 +180,11 @@ const cases: readonly Case[] = [
     ...SOCKETS,
     isIndexed: true,
   },
+  {
+    type: T.BPF_MAP_TYPE_ARENA,
+    definition: define(T.BPF_MAP_TYPE_ARENA, { keySize: 0, valueSize: 0, flags: abi.BPF_F_MMAPABLE }),
+    ...nothing('it is memory'),
+  },
   ...[T.BPF_MAP_TYPE_CGROUP_STORAGE, T.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE].map((type) => ({
     type,
     definition: define(type, { keySize: 8, maxEntries: 0 }),

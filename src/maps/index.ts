@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+export { ArenaMap, type ArenaUse } from './arena-map.ts'
 export { ArrayMap } from './array.ts'
 export { ArrayOfMaps } from './array-of-maps.ts'
 export * from './batch.ts'

@@ -12,10 +12,12 @@ import {
   BPF_F_MMAPABLE,
   BPF_F_NO_COMMON_LRU,
   BPF_F_NO_PREALLOC,
+  BPF_F_NO_USER_CONV,
   BPF_F_NUMA_NODE,
   BPF_F_PRESERVE_ELEMS,
   BPF_F_RDONLY,
   BPF_F_RDONLY_PROG,
+  BPF_F_SEGV_ON_FAULT,
   BPF_F_STACK_BUILD_ID,
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
@@ -24,9 +26,11 @@ import {
   E2BIG,
   EINVAL,
   ENOTSUPP,
+  ERANGE,
   MAX_BPF_STACK,
   PAGE_SIZE,
 } from '../abi/index.ts'
+import { ArenaMap } from './arena-map.ts'
 import { ArrayMap } from './array.ts'
 import { ArrayOfMaps } from './array-of-maps.ts'
 import { BloomFilter } from './bloom-filter.ts'
@@ -97,6 +101,8 @@ const LARGEST_TRIE_VALUE = LARGEST_ALLOCATION - LARGEST_TRIE_KEY - 24
 const MOST_FRAMES = 127
 /** NR_CPUS of the distributions' kernels. */
 const MOST_CPUS = 8192
+/** 4 GiB. */
+const MOST_ARENA_PAGES = 2 ** 20
 /** 16 bits less sizeof(struct bpf_local_storage_elem). */
 const LARGEST_OWNED_VALUE = 65_535 - 128
 
@@ -209,6 +215,16 @@ function checkOwnerStorage(definition: MapDefinition): number {
   if (!has(definition, BPF_F_NO_PREALLOC) || maxEntries !== 0 || keySize !== 4) return -EINVAL
   if (valueSize === 0 || hasTypes !== true) return -EINVAL
   return valueSize > LARGEST_OWNED_VALUE ? -E2BIG : 0
+}
+
+/** All of it lies in one stretch of 4 GiB of user space. */
+function checkArena(definition: MapDefinition): number {
+  const { keySize, valueSize, maxEntries, extra = 0n } = definition
+  if (keySize !== 0 || valueSize !== 0 || maxEntries === 0 || !has(definition, BPF_F_MMAPABLE)) return -EINVAL
+  if (extra % BigInt(PAGE_SIZE) !== 0n) return -EINVAL
+  if (maxEntries > MOST_ARENA_PAGES) return -E2BIG
+  const last = BigInt.asUintN(64, extra + BigInt(maxEntries * PAGE_SIZE) - 1n)
+  return extra >> 32n !== last >> 32n ? -ERANGE : 0
 }
 
 /** Sizes come before the flags. */
@@ -477,6 +493,15 @@ export const mapTypes: readonly MapTypeRow[] = [
     checkFirst: checkCgroupSizes(true),
     check: checkCgroupStorage,
     create: (host, definition) => new EmptyMap(host, definition, cgroupStorage, true),
+  },
+  {
+    type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARENA,
+    name: 'arena',
+    flags: BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV,
+    isPerCpu: false,
+    hasExtra: true,
+    check: checkArena,
+    create: (host, definition) => new ArenaMap(host, definition),
   },
   ...(['task_storage', 'sk_storage', 'inode_storage', 'cgrp_storage'] as const).map(
     (name): MapTypeRow => ({

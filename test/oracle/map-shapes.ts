@@ -278,6 +278,14 @@ export const shapes: readonly Shape[] = [
   { name: 'stack', type: T.BPF_MAP_TYPE_STACK, keySize: 0, valueSize: 8, maxEntries: 5, flags: 0 },
   { name: 'stack of one', type: T.BPF_MAP_TYPE_STACK, keySize: 0, valueSize: 3, maxEntries: 1, flags: 0 },
   {
+    name: 'arena',
+    type: T.BPF_MAP_TYPE_ARENA,
+    keySize: 0,
+    valueSize: 0,
+    maxEntries: 3,
+    flags: abi.BPF_F_MMAPABLE,
+  },
+  {
     name: 'bloom_filter',
     type: T.BPF_MAP_TYPE_BLOOM_FILTER,
     keySize: 0,

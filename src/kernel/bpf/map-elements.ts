@@ -51,7 +51,6 @@ export function update({ core, process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayWriteElements) return -EPERM
-  if ((attr.flags & LOCK) !== 0n && file.object.map.lockOffset === undefined) return -EINVAL
   const key = copyKey(process, file, attr.key)
   if (typeof key === 'number') return key
   const { map } = file.object
