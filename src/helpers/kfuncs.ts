@@ -3,6 +3,7 @@
  * row here and a function under kfuncs/; `verifier/kfuncs/rows.ts` says what Linux says of it besides.
  */
 import * as about from './kfuncs/about.ts'
+import * as arena from './kfuncs/arena.ts'
 import * as cpumask from './kfuncs/cpumask.ts'
 import * as dynptr from './kfuncs/dynptr.ts'
 import * as iterators from './kfuncs/iterators.ts'
@@ -35,6 +36,9 @@ export const kfuncStructs: readonly string[] = [
 
 // biome-ignore format: one function a line
 export const kfuncRows: readonly KfuncRow[] = [
+  { declaration: 'void *bpf_arena_alloc_pages(void *p__map, void *addr__ign, u32 page_cnt, int node_id, u64 flags)', body: arena.arenaAllocPages },
+  { declaration: 'void bpf_arena_free_pages(void *p__map, void *ptr__ign, u32 page_cnt)', body: arena.arenaFreePages },
+  { declaration: 'int bpf_arena_reserve_pages(void *p__map, void *ptr__ign, u32 page_cnt)', body: arena.arenaReservePages },
   { declaration: 'int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end)', body: iterators.iterNumNew },
   { declaration: 'int *bpf_iter_num_next(struct bpf_iter_num *it)', body: iterators.iterNumNext, inline: 'nextNumber' },
   { declaration: 'void bpf_iter_num_destroy(struct bpf_iter_num *it)', body: iterators.iterNumDestroy },

@@ -13,9 +13,13 @@
  */
 import type { HelperFunction } from './environment.ts'
 import { loadForeign } from './foreign-load.ts'
+import { accessBytes, castToUser, loadPaged, pagedPlace, storePaged } from './paged-access.ts'
 import { functionAt } from './prepared.ts'
 import { type Run, STACK_BYTES } from './run.ts'
 import { below, equal, less, shiftLeft, shiftRight, shiftRightSigned, swap16, swap32 } from './words.ts'
+
+/** `imm` of a cast from address space 0 to 1, which user space's addresses are in. */
+const TO_USER = 1 << 16
 
 /** Upper word of every arena address; the lower word of `ARENA_BASE` is 0. */
 const ARENA_HIGH = 0xffff_c900
@@ -121,8 +125,10 @@ export function execute(run: Run, pc: number): boolean {
           r[a] = r[b]!
           if (opcode[i] === 0x18) pc++
           continue
-        case 0xbf: // mov, movsx; addr_space_cast is a mov too, since there is one address space here
-          if (offset[i]! > 1) {
+        case 0xbf: // mov, movsx, addr_space_cast: without an arena there is one address space
+          if (offset[i]! === 1 && imm[i] === TO_USER && run.program.arena !== undefined) {
+            r[a] = castToUser(run.program.arena, r[b]!)
+          } else if (offset[i]! > 1) {
             const unused = 32 - offset[i]!
             w[d] = (w[s]! << unused) >> unused
             w[d + 1] = w[d]! >> 31
@@ -424,6 +430,39 @@ export function execute(run: Run, pc: number): boolean {
           view = arena.view
           continue
 
+        // Accesses to the pages of an arena map; see paged-access.ts.
+        case 0xa1: // ldxw
+        case 0xa9: // ldxh
+        case 0xb1: // ldxb
+        case 0xb9: // ldxdw
+        case 0xc1: // ldxsw
+        case 0xc9: // ldxsh
+        case 0xd1: {
+          // ldxsb
+          const arena = run.program.arena!
+          r[a] = loadPaged(arena, opcode[i]!, pagedPlace(arena, r[b]!, offset[i]!))
+          continue
+        }
+        case 0xa2: // stw
+        case 0xa3: // stxw
+        case 0xaa: // sth
+        case 0xab: // stxh
+        case 0xb2: // stb
+        case 0xb3: // stxb
+        case 0xba: // stdw
+        case 0xbb: {
+          // stxdw
+          const arena = run.program.arena!
+          storePaged(arena, opcode[i]!, pagedPlace(arena, r[a]!, offset[i]!), r[b]!)
+          continue
+        }
+        case 0xe3:
+        case 0xeb:
+        case 0xf3:
+        case 0xfb:
+          pagedAtomic(run, i, a, b)
+          continue
+
         // 5.1 Stores, of a register or a constant.
         case 0x72: // stb
         case 0x73: // stxb
@@ -549,32 +588,72 @@ const atomicBytes = [4, 2, 1, 8] as const
  */
 function atomic(run: Run, pc: number, dst: number, src: number): boolean {
   const { program, arena } = run
-  const { r, u } = run.file
+  const { u } = run.file
   const operation = program.imm[pc]!
   const sizeBytes = atomicBytes[(program.opcode[pc]! >> 3) & 3]!
   const isLoad = operation === 0x100
   const register = isLoad ? src : dst
   const at = locate(run, u, register, program.offset[pc]!, sizeBytes, !isLoad)
   if (at < 0) return memoryFault(run, pc, run.remaining, register, sizeBytes, isLoad ? 'read' : 'write')
-  const bits = sizeBytes * 8
   const old = readUnsigned(arena.view, at, sizeBytes)
+  operate(run, pc, dst, src, {
+    sizeBytes,
+    old,
+    store: (value) => writeUnsigned(arena.view, at, sizeBytes, value),
+  })
+  return true
+}
+
+/** An atomic instruction on a page of an arena map; nothing at all where the page is missing. */
+function pagedAtomic(run: Run, pc: number, dst: number, src: number): void {
+  const { opcode, offset, imm } = run.program
+  const use = run.program.arena!
+  const sizeBytes = accessBytes(opcode[pc]!)
+  const isLoad = imm[pc] === 0x100
+  const at = pagedPlace(use, run.file.r[isLoad ? src : dst]!, offset[pc]!)
+  const bytes = new Uint8Array(sizeBytes)
+  if (!use.map.pages.read(at, bytes)) {
+    if (isLoad) run.file.r[dst] = 0n
+    return
+  }
+  const old = readUnsigned(new DataView(bytes.buffer), 0, sizeBytes)
+  operate(run, pc, dst, src, { sizeBytes, old, store: (value) => storePaged(use, opcode[pc]!, at, value) })
+}
+
+/** The memory that an atomic instruction works on. */
+interface AtomicPlace {
+  readonly sizeBytes: 1 | 2 | 4 | 8
+  /** What is there, unsigned. */
+  readonly old: bigint
+  store(value: bigint): void
+}
+
+function operate(
+  run: Run,
+  pc: number,
+  dst: number,
+  src: number,
+  { sizeBytes, old, store }: AtomicPlace,
+): void {
+  const { r } = run.file
+  const operation = run.program.imm[pc]!
+  const bits = sizeBytes * 8
   const operand = BigInt.asUintN(bits, r[src]!)
-  const store = (value: bigint) => writeUnsigned(arena.view, at, sizeBytes, value)
   switch (operation) {
     case 0x100: // load_acquire
       r[dst] = old
-      return true
+      return
     case 0x110: // store_release
       store(operand)
-      return true
+      return
     case 0xe1: // xchg
       store(operand)
       r[src] = old
-      return true
+      return
     case 0xf1: // cmpxchg: r0 is what is expected there, and then what was
       if (old === BigInt.asUintN(bits, r[0]!)) store(operand)
       r[0] = old
-      return true
+      return
   }
   switch (operation & 0xf0) {
     case 0x00:
@@ -592,7 +671,6 @@ function atomic(run: Run, pc: number, dst: number, src: number): boolean {
   }
   const isFetch = (operation & 0x01) !== 0
   if (isFetch) r[src] = old
-  return true
 }
 
 function readUnsigned(view: DataView, at: number, sizeBytes: 1 | 2 | 4 | 8): bigint {

@@ -16,7 +16,9 @@ import {
   rowIgnoringReserved,
   wideImmediate,
 } from '../isa/index.ts'
+import type { ArenaUse } from '../maps/index.ts'
 import { foreignOpcode } from './foreign-load.ts'
+import { pagedOpcode } from './paged-access.ts'
 
 /**
  * A pointer to the subprogram at slot n, as `lddw_function` loads it, is this plus 8 n: it looks like kernel text
@@ -42,6 +44,7 @@ export interface PreparedProgram {
   readonly entries: ReadonlySet<number>
   /** Slot of the subprogram that exceptions go to. */
   readonly exceptionCallback: number | undefined
+  readonly arena: ArenaUse | undefined
 }
 
 export interface PrepareFacts {
@@ -49,6 +52,8 @@ export interface PrepareFacts {
   readonly foreignLoads?: ReadonlySet<number> | undefined
   /** Slot of the subprogram that exceptions go to; nothing calls it. */
   readonly exceptionCallback?: number | undefined
+  /** The arena map whose pages the program uses. */
+  readonly arena?: ArenaUse | undefined
 }
 
 /** The same bytes as unsigned and signed 64-bit values, and as 32-bit halves: word 2n is the low half of rn. */
@@ -62,7 +67,7 @@ export interface RegisterFile {
 /** Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number. */
 export function prepare(
   program: Program,
-  { foreignLoads, exceptionCallback }: PrepareFacts = {},
+  { foreignLoads, exceptionCallback, arena }: PrepareFacts = {},
 ): PreparedProgram {
   const { length } = program
   const prepared = {
@@ -93,7 +98,12 @@ export function prepare(
     const destination = pc + 1 + distance
     const target = destination >= 0 && destination < length ? destination : length
     const isForeign = row.kind === 'load' && foreignLoads?.has(pc) === true
-    prepared.opcode[pc] = isForeign ? foreignOpcode(insn.opcode) : insn.opcode
+    const isPaged = arena?.slots.has(pc) === true
+    prepared.opcode[pc] = isForeign
+      ? foreignOpcode(insn.opcode)
+      : isPaged
+        ? pagedOpcode(insn.opcode)
+        : insn.opcode
     prepared.dst[pc] = insn.dst
     prepared.offset[pc] = insn.offset
     prepared.imm[pc] = insn.imm
@@ -106,7 +116,14 @@ export function prepare(
     } else if (takesConstant(row)) prepared.src[pc] = constant(BigInt(insn.imm))
     else prepared.src[pc] = insn.src
   }
-  return { ...prepared, constants: BigUint64Array.from(constants), idleFiles: [], entries, exceptionCallback }
+  return {
+    ...prepared,
+    constants: BigUint64Array.from(constants),
+    idleFiles: [],
+    entries,
+    exceptionCallback,
+    arena,
+  }
 }
 
 /** Is the second operand the immediate? */

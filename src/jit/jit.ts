@@ -8,7 +8,7 @@
  */
 import type { HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
-import { HashBase, RingBuffer } from '../maps/index.ts'
+import { type ArenaUse, HashBase, RingBuffer } from '../maps/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
 import type { MarkPlace } from '../wasm/index.ts'
 import type { CompiledProgram } from './compiled.ts'
@@ -36,6 +36,8 @@ export interface JitOptions {
   readonly isProved?: boolean
   /** Slots of loads whose pointers may be of the operating system's kernel. */
   readonly foreignLoads?: ReadonlySet<number>
+  /** The arena map whose pages the program uses. */
+  readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to; nothing in the text calls it. */
   readonly exceptionCallback?: number | undefined
   /** For names in stack traces and profiles. */
@@ -99,6 +101,7 @@ export class Jit {
       isProved: options.isProved ?? false,
       isTraced: options.isTraced ?? false,
       ...(options.foreignLoads === undefined ? {} : { foreignLoads: options.foreignLoads }),
+      ...(options.arena === undefined ? {} : { arenaUse: options.arena }),
       arena: this.#arena,
       ...(options.name === undefined ? {} : { name: options.name }),
       mapAt: (address) => environment.mapAt?.(address),
@@ -113,6 +116,7 @@ export class Jit {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       arena: { memory: this.#arena.memory },
       run: this.#run,
+      pages: options.arena === undefined ? {} : this.#pageImports(options.arena),
       helper: this.#importsBy(this.#helpers, (id) => this.#helperImport(Number(id))),
       word: this.#importsBy(this.#words, (id) => this.#wordImport(Number(id))),
       // Not shared: a kernel numbers its functions anew for some calls.
@@ -329,6 +333,23 @@ export class Jit {
     const failed = this.#environment.readForeign?.(address, bytes) ?? -1
     if (failed < 0) bytes.fill(0)
     this.#arena.bytes.set(bytes, run + runBlock.result)
+  }
+
+  /** What paged-access.ts asks for. */
+  #pageImports({ map: { pages } }: ArenaUse): Record<string, unknown> {
+    const placeOf = (low: number, high: number) => high * 2 ** 32 + (low >>> 0)
+    return {
+      read: (run: number, low: number, high: number, sizeBytes: number): number => {
+        const result = run + runBlock.result
+        const { bytes } = this.#arena
+        bytes.fill(0, result, result + sizeBytes)
+        return pages.read(placeOf(low, high), bytes.subarray(result, result + sizeBytes)) ? 1 : 0
+      },
+      write: (run: number, low: number, high: number, sizeBytes: number) => {
+        const result = run + runBlock.result
+        pages.write(placeOf(low, high), this.#arena.bytes.slice(result, result + sizeBytes))
+      },
+    }
   }
 
   #packet(run: number, pc: number, offset: number, sizeBytes: 1 | 2 | 4): number {

@@ -6,7 +6,7 @@
  */
 
 import type { KfuncInline } from '../helpers/index.ts'
-import type { BpfMap } from '../maps/index.ts'
+import type { ArenaUse, BpfMap } from '../maps/index.ts'
 import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
   block,
@@ -40,6 +40,7 @@ import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
 import { FRAME_STEP, LAST_FRAME, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import { PagedAccess } from './paged-access.ts'
 import type { DecodedProgram } from './program.ts'
 import type { ArgumentCount } from './registers.ts'
 import { type Subprogram, subprogramsOf } from './registers.ts'
@@ -55,6 +56,8 @@ export interface CompileOptions {
   readonly isProved: boolean
   /** Slots of loads that may leave the arena; see foreign-load.ts. */
   readonly foreignLoads?: ReadonlySet<number>
+  /** The arena map whose pages the program uses; see paged-access.ts. */
+  readonly arenaUse?: ArenaUse
   readonly arena: Arena
   readonly name?: string
   /** Whether to note which instruction each piece of code is for. */
@@ -91,6 +94,7 @@ export class ModuleContext {
   #check: I32Function | undefined
   readonly #demands = new Map<number, Demand>()
   readonly #readForeign: ForeignRead | undefined
+  readonly paged: PagedAccess | undefined
 
   constructor(program: DecodedProgram, options: CompileOptions) {
     this.program = program
@@ -104,6 +108,7 @@ export class ModuleContext {
       (options.foreignLoads?.size ?? 0) > 0
         ? this.builder.importFunction('run', 'foreign', ['i32', 'i32', 'i32', 'i32'], 'void')
         : undefined
+    this.paged = options.arenaUse === undefined ? undefined : new PagedAccess(this.builder, options.arenaUse)
     this.calls = new CallTranslator(this)
   }
 
@@ -119,7 +124,8 @@ export class ModuleContext {
     const demand = new Demand(subprogram.flow, {
       argumentCount,
       calleeReads: (entry) => this.subprograms.get(entry)?.parameters ?? 0,
-      usesWholePointer: ({ pc }) => this.isChecked || foreignLoads?.has(pc) === true,
+      usesWholePointer: ({ pc }) =>
+        this.isChecked || foreignLoads?.has(pc) === true || this.paged?.use.slots.has(pc) === true,
     })
     this.#demands.set(subprogram.entry, demand)
     return demand

@@ -37,6 +37,7 @@ import { faultCode } from './fault.ts'
 import { foreignLoad } from './foreign-load.ts'
 import { FRAME_STEP, MAX_MAY_GOTO, STACK_BYTES } from './layout.ts'
 import type { ModuleContext } from './module-context.ts'
+import type { PagedAccess } from './paged-access.ts'
 import type { Slot } from './program.ts'
 import { isFetch, type Subprogram } from './registers.ts'
 import { type Rotations, rotationsOf } from './rotation.ts'
@@ -77,6 +78,9 @@ export interface Embedding {
   /** Entries of the subprograms that this one is inlined in, itself last. */
   readonly inside: readonly number[]
 }
+
+/** `imm` of a cast from address space 0 to 1, which user space's addresses are in. */
+const TO_USER = 1 << 16
 
 const SLOTS_INLINED_EACH = 48
 const SLOTS_INLINED_IN_ALL = 600
@@ -261,6 +265,12 @@ export class SubprogramTranslator implements BlockTranslator {
     return this.#register(register).set(value)
   }
 
+  /** Sets all of a register, whatever will be asked of it. */
+  #setWhole(register: number, value: Code<'i64'>): Code {
+    this.#isLow[register] = false
+    return this.#register(register).set(value)
+  }
+
   /** Sets a register to a low word with zeroes above. */
   setWord(register: number, value: Code<'i32'>): Code {
     if (this.#wantsLowOnly(register)) return this.#setLow(register, value)
@@ -299,8 +309,9 @@ export class SubprogramTranslator implements BlockTranslator {
       case 'alu':
         return this.#arithmetic(slot, row)
       case 'cast':
-        // There is one address space.
-        return this.set(dst, this.get(src))
+        // Without an arena there is one address space.
+        if (slot.imm !== TO_USER || this.context.paged === undefined) return this.set(dst, this.get(src))
+        return this.set(dst, this.context.paged.castToUser(this.get(src)))
       case 'swap':
         if (row.bits !== 64) return this.setWord(dst, swapLow(row.op, row.bits, this.low(dst)))
         return this.set(dst, swap64(row.op, this.get(dst)))
@@ -391,9 +402,13 @@ export class SubprogramTranslator implements BlockTranslator {
 
   #load(slot: Slot, row: Row): Code {
     const isForeign = this.context.options.foreignLoads?.has(slot.pc) === true
+    const paged = this.#pagedAt(slot)
+    const access = { register: this.get(slot.src), offset: slot.offset, sizeBytes: row.bits / 8 }
     const { before, address, offset } = isForeign
       ? { ...foreignLoad(this.context, this.embedding, row, this.get(slot.src), slot.offset), offset: 0 }
-      : this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
+      : paged !== undefined
+        ? { ...paged.load(this.context, this.embedding, access), offset: 0 }
+        : this.place(slot.pc, slot.src, slot.offset, row.bits / 8, false)
     const what = row.op === 'ldsx' ? `s${row.bits}` : `u${row.bits}`
     if (this.#wantsLowOnly(slot.dst)) {
       const load = lowLoads[what] as (typeof load32)['full']
@@ -404,6 +419,13 @@ export class SubprogramTranslator implements BlockTranslator {
   }
 
   #store(slot: Slot, row: Row): Code {
+    const paged = this.#pagedAt(slot)
+    if (paged !== undefined) {
+      const access = { register: this.get(slot.dst), offset: slot.offset, sizeBytes: row.bits / 8 }
+      const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
+      const store = stores[row.bits] as (typeof store64)['full']
+      return paged.store(this.context, this.embedding, access, value, (address) => store(address, value))
+    }
     const { before, address, offset } = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
     if (row.bits === 64) {
       const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
@@ -415,9 +437,35 @@ export class SubprogramTranslator implements BlockTranslator {
 
   /** Programs here never run at the same instant, so plain accesses do. */
   #atomic(slot: Slot, row: Row): Code {
-    const { dst, src, pc } = slot
+    const paged = this.#pagedAt(slot)
+    if (paged !== undefined) {
+      const access = { register: this.get(slot.dst), offset: slot.offset, sizeBytes: row.bits / 8 }
+      // Where the page is missing, the register stays: it has to lie where it is then looked for.
+      const result = row.op === 'cmpxchg' ? 0 : isFetch(row) ? slot.src : undefined
+      const settled = result === undefined ? seq() : this.#setWhole(result, this.get(result))
+      const operate = (address: Code<'i32'>) =>
+        this.#operate(slot, row, { address, offset: 0 }, (register, value) => this.#setWhole(register, value))
+      return seq(settled, paged.atomic(this.context, this.embedding, access, operate))
+    }
+    const place = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
+    const set = (register: number, value: Code<'i64'>) => this.set(register, value)
+    return seq(place.before, this.#operate(slot, row, place, set))
+  }
+
+  /** The pages that an instruction goes through, if it does. */
+  #pagedAt({ pc }: Slot): PagedAccess | undefined {
+    const { paged } = this.context
+    return paged?.use.slots.has(pc) === true ? paged : undefined
+  }
+
+  #operate(
+    slot: Slot,
+    row: Row,
+    { address, offset }: Omit<Place, 'before'>,
+    set: (register: number, value: Code<'i64'>) => Code,
+  ): Code {
+    const { src } = slot
     const { scope } = this.embedding
-    const { before, address, offset } = this.place(pc, dst, slot.offset, row.bits / 8, true)
     const load = loads[`u${row.bits}`] as (typeof load64)['full']
     const store = (value: Code<'i64'>) =>
       (stores[row.bits] as (typeof store64)['full'])(address, value, offset)
@@ -426,21 +474,11 @@ export class SubprogramTranslator implements BlockTranslator {
     const narrow = (value: Code<'i64'>) => (row.bits === 32 ? i64.extend_i32_u(i32.wrap_i64(value)) : value)
     if (row.op === 'cmpxchg') {
       const isExpected = i64.eq(old.get, narrow(this.get(0)))
-      return seq(
-        before,
-        old.set(load(address, offset)),
-        when(isExpected, store(operand)),
-        this.set(0, old.get),
-      )
+      return seq(old.set(load(address, offset)), when(isExpected, store(operand)), set(0, old.get))
     }
     const operation = row.op.replace('fetch_', '') as 'add' | 'or' | 'and' | 'xor' | 'xchg'
     const result = operation === 'xchg' ? operand : i64[operation](old.get, operand)
-    return seq(
-      before,
-      old.set(load(address, offset)),
-      store(result),
-      ...(isFetch(row) ? [this.set(src, old.get)] : []),
-    )
+    return seq(old.set(load(address, offset)), store(result), ...(isFetch(row) ? [set(src, old.get)] : []))
   }
 
   /** Calls a subprogram and sets r0; `args` are r1 to r5. */

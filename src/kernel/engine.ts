@@ -3,6 +3,7 @@
  */
 import type { HelperEnvironment, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
+import type { ArenaUse } from '../maps/index.ts'
 
 const BPF_TIMER_SET_CALLBACK = 170
 
@@ -34,6 +35,8 @@ export interface PrepareOptions {
   readonly isProved?: boolean
   /** Slots of loads whose address may be one of the operating system's kernel; see `ProgramFacts`. */
   readonly foreignLoads?: ReadonlySet<number>
+  /** The arena map whose pages the program uses, with the instructions that do. */
+  readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to. */
   readonly exceptionCallback?: number | undefined
   /** For names in stack traces and profiles. */

@@ -86,8 +86,8 @@ export class InterpreterEngine implements Engine {
     this.#interpreter = new Interpreter(arena, environment)
   }
 
-  prepare(program: Program, { foreignLoads, exceptionCallback }: PrepareOptions = {}): Executable {
-    const prepared = prepare(program, { foreignLoads, exceptionCallback })
+  prepare(program: Program, { foreignLoads, exceptionCallback, arena }: PrepareOptions = {}): Executable {
+    const prepared = prepare(program, { foreignLoads, exceptionCallback, arena })
     const executable = new Interpreted(this, prepared)
     this.#executables.set(prepared, executable)
     return executable

@@ -1,6 +1,6 @@
 /** A map as the verifier is told of it. */
 import { BPF_F_RDONLY_PROG } from '../abi/index.ts'
-import { ArrayMap } from '../maps/index.ts'
+import { ArenaMap, ArrayMap } from '../maps/index.ts'
 import type { MapSpec } from '../verifier/index.ts'
 import type { MapObject } from './map-object.ts'
 
@@ -21,6 +21,7 @@ export function mapSpec(object: MapObject): MapSpec {
     keyTypeId: types?.keyType ?? 0,
     valueTypeId: types?.valueType ?? 0,
     frozen: isConstant,
+    ...(map instanceof ArenaMap ? { userStart: map.userStart } : {}),
     ...(btf === undefined ? {} : { btf }),
     ...(inner === undefined ? {} : { inner }),
     ...(isConstant && map instanceof ArrayMap ? { value: constantBytes(object, map) } : {}),

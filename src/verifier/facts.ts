@@ -31,6 +31,10 @@ export interface ProgramFacts {
    * to one of its variables. They must ask where the address leads, and give 0 where it leads nowhere.
    */
   readonly foreignLoads: ReadonlySet<number>
+  /** Slots that access memory of an arena map. */
+  readonly arenaAccesses: ReadonlySet<number>
+  /** Slots of arithmetic on pointers into an arena, which is done on the low 32 bits. */
+  readonly arenaArithmetic: ReadonlySet<number>
   /** By the slot of the call. */
   readonly kfuncCalls: ReadonlyMap<number, KfuncCallFacts>
   /** Slot of the subprogram that exceptions go to; undefined: there is none. */
@@ -52,6 +56,8 @@ export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof
     reached: notes.seen.subarray(0, length),
     contextAccesses: slots((slot) => notes.pointerKind[slot] === BASE.CTX),
     foreignLoads: slots((slot) => notes.foreignLoad[slot] === 1),
+    arenaAccesses: slots((slot) => notes.pointerKind[slot] === BASE.ARENA),
+    arenaArithmetic: slots((slot) => notes.arenaArithmetic[slot] === 1),
     kfuncCalls: notes.kfuncCalls,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
   }

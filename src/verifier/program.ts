@@ -21,6 +21,8 @@ export interface MapSpec {
   readonly inner?: MapSpec
   /** `map_extra`. */
   readonly extra: bigint
+  /** Where user space has an arena; 0n: nowhere yet. Default: somewhere. */
+  readonly userStart?: bigint
   /** Types of key and value in `btf`; 0 when not known. */
   readonly keyTypeId: number
   readonly valueTypeId: number

@@ -62,6 +62,8 @@ export class InstructionNotes {
   /** Loads that may reach memory of the operating system's kernel. */
   readonly foreignLoad: Uint8Array
   readonly storageGetInAtomic: Uint8Array
+  /** Arithmetic on pointers into an arena, of which only the low 32 bits count. */
+  readonly arenaArithmetic: Uint8Array
   /** What calls of kernel functions work on. */
   readonly kfuncCalls = new Map<number, KfuncCallFacts>()
   /** Spills and fills around calls, and how many pairs belong to a call: see flow/fastcall.ts. */
@@ -84,6 +86,7 @@ export class InstructionNotes {
     this.storageGetInAtomic = new Uint8Array(length + 1)
     this.inFastcall = new Uint8Array(length + 1)
     this.fastcallSpills = new Uint8Array(length + 1)
+    this.arenaArithmetic = new Uint8Array(length + 1)
   }
 }
 

@@ -13,6 +13,7 @@ import { programTag } from '../program-tag.ts'
 import { writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
 import { isValidLogRequest, type LogRequest, writeLog } from './log.ts'
+import { translateArena } from './program-arena.ts'
 import { attachTypeOf, copyProgram } from './program-attr.ts'
 import { copyDebugInfo } from './program-debug-info.ts'
 import { translateKfuncs } from './program-kfuncs.ts'
@@ -50,9 +51,12 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
   const maps: MapObject[] = references.maps.map((map) => map.get())
   const layout = contextLayout(attr.prog_type)
   const { proof } = verdict
+  const { arena } = references
   const translated = (what: 'ids' | 'addresses') => {
     const resolved = references.instructions(what)
-    return layout === undefined ? resolved : translateContext(resolved, layout, proof?.contextAccesses)
+    const inContext =
+      layout === undefined ? resolved : translateContext(resolved, layout, proof?.contextAccesses)
+    return arena === undefined || proof === undefined ? inContext : translateArena(inContext, arena, proof)
   }
   const calls = translateKfuncs(core, translated('addresses'), proof)
   const object = core.newProgram({
@@ -68,6 +72,9 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
       name,
       exceptionCallback: proof?.exceptionCallback,
       ...(proof === undefined ? {} : { foreignLoads: proof.foreignLoads }),
+      ...(arena === undefined || proof === undefined
+        ? {}
+        : { arena: { map: arena, slots: proof.arenaAccesses } }),
     }),
     usesContext: proof?.usesContext ?? true,
     kfuncNumbers: calls.numbers,

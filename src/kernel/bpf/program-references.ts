@@ -3,7 +3,7 @@
  */
 import { BPF_MAP_TYPE, EBADF, EFAULT, EINVAL, type progLoadAttr, type StructValue } from '../../abi/index.ts'
 import { CALL_SOURCE, isWide, OPCODE, type Program, WIDE_SOURCE, wideInstruction } from '../../isa/index.ts'
-import { ArrayMap } from '../../maps/index.ts'
+import { ArenaMap, ArrayMap } from '../../maps/index.ts'
 import type { DescriptorEntry, MapSpec, NoMap } from '../../verifier/index.ts'
 import { BtfFile } from '../btf-object.ts'
 import { MapFile, type MapObject } from '../map-object.ts'
@@ -52,6 +52,11 @@ export class ProgramReferences {
 
   get maps(): readonly MapObject[] {
     return [...this.#maps]
+  }
+
+  /** The one arena that the program uses. */
+  get arena(): ArenaMap | undefined {
+    return this.maps.map(({ map }) => map).find((map) => map instanceof ArenaMap)
   }
 
   programArrays(): readonly MapObject[] {
@@ -135,7 +140,8 @@ function fdAt(process: KernelProcess, attr: Attr, index: number): number | undef
   return entry === undefined ? undefined : new DataView(entry.buffer).getInt32(0, true)
 }
 
-/** The verifier has seen to it that the map is an array of one value and the offset inside it. */
+/** The verifier has seen to it that the map is an arena or an array of one value, and the offset inside it. */
 function valueAddress({ map, arena }: MapObject, offset: number): bigint {
+  if (map instanceof ArenaMap) return map.userStart + BigInt(offset)
   return map instanceof ArrayMap ? arena.address(map.valuesOffset + offset) : 0n
 }

@@ -256,7 +256,10 @@ function operate(p: Proof, insn: Instruction, is64: boolean): void {
   const { dst, src } = insn
   const code = codeOf(insn.opcode)
   const target = p.reg(dst)
-  if (target.kind === BASE.ARENA) return
+  if (target.kind === BASE.ARENA) {
+    p.notes.arenaArithmetic[p.index] = 1
+    return
+  }
   let operand: Register
   if (sourceOf(insn.opcode) === SOURCE.X) {
     operand = p.reg(src)

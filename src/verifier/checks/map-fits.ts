@@ -66,5 +66,8 @@ export function checkMapFits(p: Proof, map: MapSpec): void {
   if (map.type === M.BPF_MAP_TYPE_ARENA) {
     if (p.hasArena && !p.usedMaps.has(map)) throw p.refuse(16, 'Only one arena per program')
     p.hasArena = true
+    if (map.userStart === 0n) {
+      throw p.refuse(EINVAL, "arena's user address must be set via map_extra or mmap()")
+    }
   }
 }

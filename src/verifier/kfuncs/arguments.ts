@@ -125,6 +125,8 @@ function checkPointer(p: Proof, kfunc: Kfunc, index: number, facts: KfuncFacts):
       return 1
     case 'map': {
       const id = p.kernel?.find('bpf_map', BTF_KIND.STRUCT)
+      // A kernel whose types do not tell of maps has no other pointers to them.
+      if (id === undefined && r.kind === BASE.CONST_MAP) return 1
       if (p.kernel === undefined || id === undefined) throw p.refuse(EFAULT, 'verifier bug: no bpf_map')
       checkObject(p, kfunc, index, { btf: p.kernel, id, type: p.kernel.typeById(id) })
       return 1
