@@ -15,7 +15,7 @@ export interface GlobalVariable {
   readonly codec: Codec<BtfValue>
 }
 
-/** The variables of `.data`, `.bss` and `.rodata`, by name; empty for an object without BTF. */
+/** The variables of `.data`, `.bss` and `.rodata`, and those in an arena, by name; empty for an object without BTF. */
 export function globalVariables(
   maps: readonly MapSpec[],
   btf: Btf | undefined,
@@ -24,9 +24,10 @@ export function globalVariables(
   const found = new Map<string, GlobalVariable>()
   if (btf === undefined) return found
   for (const map of maps) {
-    if (map.origin !== 'data' && map.origin !== 'rodata' && map.origin !== 'bss') continue
-    if (map.valueType === undefined) continue
-    const section = btf.typeById(map.valueType)
+    const isData = map.origin === 'data' || map.origin === 'rodata' || map.origin === 'bss'
+    const type = isData ? map.valueType : map.variables
+    if (type === undefined) continue
+    const section = btf.typeById(type)
     if (section.kind !== BTF_KIND.DATASEC) continue
     for (const variable of section.variables) {
       const codec = btfCodec(btf, variable.type, options)
@@ -73,8 +74,14 @@ export class Globals {
    */
   set(name: string, value: BtfValue): SyscallError | undefined {
     const { variable, map, bytes } = this.#locate(name)
+    const { arena } = map.handle
     const next = bytes.slice()
     variable.codec.set(viewOf(next), variable.offset, value)
+    if (arena !== undefined) {
+      const place = next.subarray(variable.offset, variable.offset + variable.codec.size)
+      arena.write(arena.address + BigInt(variable.offset), place)
+      return undefined
+    }
     const result = map.handle.update(new Uint8Array(4), next, 0)
     return result < 0 ? new SyscallError('BPF_MAP_UPDATE_ELEM', result, `variable '${name}'`) : undefined
   }
@@ -85,7 +92,11 @@ export class Globals {
     if (variable === undefined || map === undefined) {
       throw new RangeError(`no global variable '${name}', only ${this.names.join(', ') || 'none'}`)
     }
-    const bytes = map.handle.lookup(new Uint8Array(4))
+    const { arena } = map.handle
+    const bytes =
+      arena === undefined
+        ? map.handle.lookup(new Uint8Array(4))
+        : arena.read(arena.address, variable.map.initialValue?.length ?? 0)
     if (typeof bytes === 'number') throw new SyscallError('BPF_MAP_LOOKUP_ELEM', bytes, `variable '${name}'`)
     return { variable, map, bytes }
   }

@@ -18,6 +18,7 @@ import { LoadError } from './errors.ts'
 import { kernelName } from './kernel-name.ts'
 import { BpfMap, isPerCpu } from './map.ts'
 import { MapHandle } from './map-handle.ts'
+import { MappedArena } from './mapped-arena.ts'
 import type { Descriptor } from './owner.ts'
 import type { MapSpec } from './spec/index.ts'
 
@@ -75,7 +76,7 @@ export function loadMap(context: MapContext, spec: MapSpec): BpfMap | LoadError 
   const created = createKernelMap(context, spec, inner?.fd, cpuCount)
   if (created instanceof LoadError) return created
   const map = describe(context, spec, created, cpuCount)
-  const failure = fill(context, spec, map)
+  const failure = mapArena(context, spec, map) ?? fill(context, spec, map)
   if (failure === undefined) return map
   map[Symbol.dispose]()
   return failure
@@ -167,13 +168,25 @@ function codecOf({ btf, values }: MapContext, type: BtfId | undefined, size: num
   return codec?.size === size ? codec : (bytesCodec(size) as Codec<BtfValue>)
 }
 
+/** An arena is mapped before it is filled: only then do programs know their addresses in it. */
+function mapArena({ syscalls }: MapContext, spec: MapSpec, { handle }: BpfMap): LoadError | undefined {
+  if (spec.type !== T.BPF_MAP_TYPE_ARENA) return undefined
+  const { fd, maxEntries: pageCount } = handle
+  const mapped = MappedArena.map(syscalls, { name: spec.name, fd, pageCount, address: spec.mapExtra })
+  if (mapped instanceof LoadError) return mapped
+  handle.arena = mapped
+  return undefined
+}
+
 function fill(context: MapContext, spec: MapSpec, map: BpfMap): LoadError | undefined {
   const { syscalls } = context
   const value = context.initialValueOf(spec)
   if (value instanceof LoadError) return value
   const failure = (what: string, result: number) =>
     new LoadError('map', spec.name, `map '${spec.name}' ${what}: ${errnoName(result)}`, -result)
-  if (value !== undefined) {
+  const { arena } = map.handle
+  if (arena !== undefined) arena.write(arena.address, value ?? spec.initialValue ?? new Uint8Array(0))
+  else if (value !== undefined) {
     const result = map.handle.update(new Uint8Array(4), value, 0)
     if (result < 0) return failure('cannot be given its initial value', result)
   }

@@ -155,7 +155,7 @@ function initialValues(
     const { map, codec, offset } = variable
     let bytes = values.get(map.name)
     if (bytes === undefined) {
-      bytes = new Uint8Array(map.valueSize)
+      bytes = new Uint8Array(Math.max(map.valueSize, map.initialValue?.length ?? 0))
       bytes.set(map.initialValue ?? [])
       values.set(map.name, bytes)
     }

@@ -5,6 +5,7 @@
  * map is open.
  */
 import { BPF_CMD, mapElemAttr, mapNextKeyAttr, type Syscalls, type UserPointer } from '../abi/index.ts'
+import type { MappedArena } from './mapped-arena.ts'
 import { type Descriptor, UserBuffer } from './owner.ts'
 
 const align8 = (size: number) => (size + 7) & ~7
@@ -16,6 +17,8 @@ export class MapHandle implements Disposable {
   /** Bytes of a value as user space sees it: for per-CPU maps, of all CPUs. */
   readonly valueBytes: number
   readonly maxEntries: number
+  /** Of an arena, its memory, which is mapped as long as the map is open. */
+  arena: MappedArena | undefined
   readonly #scratch: UserBuffer
   readonly #key: number
   readonly #nextKey: number
@@ -73,6 +76,7 @@ export class MapHandle implements Disposable {
 
   [Symbol.dispose](): void {
     if (!this.descriptor.isOpen) return
+    this.arena?.[Symbol.dispose]()
     this.descriptor[Symbol.dispose]()
     this.#scratch[Symbol.dispose]()
   }

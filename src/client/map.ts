@@ -5,6 +5,7 @@ import { type Codec, decodeWith, encodeWith } from './codec.ts'
 import { SyscallError } from './errors.ts'
 import { deleteAll, readAll, setAll, takeAll } from './map-all.ts'
 import type { MapHandle } from './map-handle.ts'
+import type { MappedArena } from './mapped-arena.ts'
 import type { MapSpec } from './spec/index.ts'
 
 const perCpuTypes: readonly number[] = [
@@ -59,6 +60,13 @@ export class BpfMap<K = BtfValue, V = BtfValue> implements Disposable {
   /** As created: what the object left open is filled in. */
   get maxEntries(): number {
     return this.handle.maxEntries
+  }
+
+  /** The memory of an arena. Throws for maps of other types. */
+  get arena(): MappedArena {
+    const { arena } = this.handle
+    if (arena === undefined) throw new TypeError(`map '${this.name}' is not a mapped arena`)
+    return arena
   }
 
   /** The same map seen through other codecs; disposing either closes it. */

@@ -1,6 +1,7 @@
 /** From the bytes of an object file to its Spec. */
 import { fixupDatasec } from '../../btf/index.ts'
 import { readCString, STB } from '../../elf/index.ts'
+import { collectArenaData } from './arena-data.ts'
 import { collectBtfMaps } from './btf-maps.ts'
 import { collectDataMaps, kconfigMap } from './data-maps.ts'
 import { collectExterns, type Externs } from './externs.ts'
@@ -42,8 +43,11 @@ export function openObject(bytes: Uint8Array, options: OpenObjectOptions = {}): 
   if (structOps instanceof ObjectError) return structOps
   const version = readVersion(file)
   if (version instanceof ObjectError) return version
-  const declaredMaps = [...btfMaps, ...legacyMaps]
-  const error = relocateFunctions(file, { functions: table, declaredMaps, dataMaps, externs })
+  const arena = collectArenaData(file, [...btfMaps, ...legacyMaps])
+  if (arena instanceof ObjectError) return arena
+  const declaredMaps = arena.maps
+  const sections = arena.data === undefined ? dataMaps : [...dataMaps, arena.data]
+  const error = relocateFunctions(file, { functions: table, declaredMaps, dataMaps: sections, externs })
   if (error !== undefined) return error
   assignRecords(file, table)
 

@@ -111,7 +111,12 @@ export interface MapSpec {
   /** BTF ids of key and value: the value of a global-data map is its DATASEC. */
   readonly keyType: BtfId | undefined
   readonly valueType: BtfId | undefined
-  /** First (only) value of a global-data map; shares the file's bytes. `undefined` means all zero or none. */
+  /** DATASEC of the variables that an arena begins with, if it has some. */
+  readonly variables?: BtfId | undefined
+  /**
+   * First (only) value of a global-data map, or what an arena begins with; shares the file's bytes. `undefined` means
+   * all zero or none.
+   */
   readonly initialValue: Uint8Array | undefined
   /** True for `.rodata` and `.kconfig`: frozen after the initial value is written. */
   readonly frozen: boolean
