@@ -30,6 +30,9 @@ import type { Mapping } from './types.ts'
 /** Programs that PERF_EVENT_IOC_QUERY_BPF will list at most. Source: BPF_TRACE_MAX_PROGS of Linux. */
 const MOST_PROGRAMS = 64
 
+/** More could not be allocated. */
+const MOST_PAGES = 2 ** 20
+
 export abstract class PerfEvent extends OpenFile implements PerfOutputTarget {
   readonly id: bigint
   readonly takesBpfOutput: boolean = false
@@ -221,6 +224,7 @@ export class OutputEvent extends PerfEvent {
   override mmap(request: MmapRequest): Mapping | number {
     if (!request.shared || request.offsetBytes !== 0) return -EINVAL
     const dataPages = request.lengthBytes / PAGE_SIZE - 1
+    if (dataPages > MOST_PAGES) return -ENOMEM
     if (dataPages < 0 || (dataPages & (dataPages - 1)) !== 0) return -EINVAL
     if (dataPages === 0) return -ENODEV
     if (this.ring === undefined) {

@@ -43,6 +43,8 @@ interface SyscallRow {
 const PATH_MAX = 4096
 const MAP_TYPE_MASK = 0xf
 const MAP_FIXED = 0x10
+/** TASK_SIZE of most 64-bit machines. */
+const LARGEST_MAPPING = 2n ** 47n
 const MAP_SHARED_VALIDATE = 3
 /** A read takes at most this much at once. */
 const LARGEST_READ = 1 << 20
@@ -212,7 +214,7 @@ function mmap(process: KernelProcess, [at, length, prot, flags, fd, offset]: Arg
   const file = process.file(int(fd))
   if (file === undefined) return -EBADF
   if (offset % BigInt(PAGE_SIZE) !== 0n || length === 0n) return -EINVAL
-  if (length > 0xffff_ffffn || offset > 0xffff_ffffn) return -ENOMEM
+  if (length > LARGEST_MAPPING || offset > LARGEST_MAPPING) return -ENOMEM
   const { memory } = process
   if (memory.map === undefined) return -ENODEV
   const sharing = uint(flags) & MAP_TYPE_MASK
@@ -238,6 +240,6 @@ function mmap(process: KernelProcess, [at, length, prot, flags, fd, offset]: Arg
 }
 
 function munmap(process: KernelProcess, address: bigint, length: bigint): number {
-  if (address % BigInt(PAGE_SIZE) !== 0n || length === 0n || length > 0xffff_ffffn) return -EINVAL
+  if (address % BigInt(PAGE_SIZE) !== 0n || length === 0n || length > LARGEST_MAPPING) return -EINVAL
   return process.memory.unmap?.(address, Number(length)) === true ? 0 : -EINVAL
 }

@@ -44,6 +44,8 @@ export class PageRanges {
 
   /** Frees the pages; those that are free stay so. */
   give(first: number, count: number): void {
+    // A range that nothing is added to stays as old as it is.
+    if (this.isFree(first, count)) return
     this.take(first, count)
     const end = first + count
     const before = this.#free.find((range) => range.end === first)

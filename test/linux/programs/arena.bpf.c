@@ -240,3 +240,30 @@ SEC("syscall") int subprograms(void *ctx)
 	out[0] = sum_of(p, 4) + (sum_of(p + 2, 6) << 32);
 	return sum_of(words, 4);
 }
+
+struct command {
+	__u64 operation;
+	__u64 address;
+	__u64 count;
+	__u64 result;
+};
+
+#define COMMANDS 120
+struct command script[COMMANDS];
+
+// Allocates, frees and reserves as the script says.
+SEC("syscall") int scripted(void *ctx)
+{
+	for (int i = 0; i < COMMANDS; i++) {
+		struct command *c = &script[i];
+
+		if (c->operation == 1) {
+			c->result = alloc(c->address, c->count);
+		} else if (c->operation == 2) {
+			bpf_arena_free_pages(&arena, at(c->address), c->count);
+		} else if (c->operation == 3) {
+			c->result = bpf_arena_reserve_pages(&arena, at(c->address), c->count);
+		}
+	}
+	return 0;
+}
