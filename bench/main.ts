@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-const all = ['machine', 'probes', 'interpreter', 'maps']
+const all = ['machine', 'probes', 'interpreter', 'maps', 'arena']
 const wanted = process.argv.slice(2)
 for (const name of wanted.length > 0 ? wanted : all) {
   const file = join(import.meta.dirname, `${name}.ts`)

@@ -6,13 +6,13 @@
 import type { ArenaUse } from '../maps/index.ts'
 import {
   type Code,
+  choose,
   drop,
   type FunctionRef,
   i32,
   i64,
   load32,
   type ModuleBuilder,
-  ret,
   seq,
   store64,
   when,
@@ -34,20 +34,11 @@ export class PagedAccess {
   readonly use: ArenaUse
   readonly #read: PagedRead
   readonly #write: PagedWrite
-  #defined: FunctionRef<readonly ['i64', 'i32'], 'i32'> | undefined
-  readonly #builder: ModuleBuilder
 
   constructor(builder: ModuleBuilder, use: ArenaUse) {
     this.use = use
     this.#read = builder.importFunction('pages', 'read', ['i32', 'i32', 'i32', 'i32'], 'i32')
     this.#write = builder.importFunction('pages', 'write', ['i32', 'i32', 'i32', 'i32'], 'void')
-    this.#builder = builder
-  }
-
-  /** place(at, size): where in memory a range inside one page lies; 0 where it is not there or not inside one. */
-  get #place(): FunctionRef<readonly ['i64', 'i32'], 'i32'> {
-    this.#defined ??= definePlace(this.#builder, this.use)
-    return this.#defined
   }
 
   /** `load` is given an address that holds the value, which may be a copy. */
@@ -61,9 +52,10 @@ export class PagedAccess {
     return {
       before: seq(
         old.set(this.#distance(access.register, access.offset)),
-        address.set(this.#place.call(old.get, i32.const(access.sizeBytes))),
+        address.set(this.#page(old.get)),
         when(
-          i32.eqz(address.get),
+          this.#isInside(address.get, old.get, access.sizeBytes),
+          address.set(within(address.get, old.get)),
           seq(
             drop(this.#read.call(run, low(old.get), high(old.get), i32.const(access.sizeBytes))),
             address.set(i32.add(run, i32.const(runBlock.result))),
@@ -85,10 +77,10 @@ export class PagedAccess {
     const run = context.runOf(frame)
     return seq(
       old.set(this.#distance(access.register, access.offset)),
-      address.set(this.#place.call(old.get, i32.const(access.sizeBytes))),
+      address.set(this.#page(old.get)),
       when(
-        address.get,
-        store(address.get),
+        this.#isInside(address.get, old.get, access.sizeBytes),
+        store(within(address.get, old.get)),
         seq(
           store64.full(run, value, runBlock.result),
           this.#write.call(run, low(old.get), high(old.get), i32.const(access.sizeBytes)),
@@ -111,10 +103,14 @@ export class PagedAccess {
     const copy = i32.add(run, i32.const(runBlock.result))
     return seq(
       at.set(this.#distance(access.register, access.offset)),
-      address.set(this.#place.call(at.get, size)),
+      address.set(this.#page(at.get)),
       when(
-        i32.eqz(address.get),
-        when(this.#read.call(run, low(at.get), high(at.get), size), address.set(copy)),
+        this.#isInside(address.get, at.get, access.sizeBytes),
+        address.set(within(address.get, at.get)),
+        seq(
+          address.set(i32.const(0)),
+          when(this.#read.call(run, low(at.get), high(at.get), size), address.set(copy)),
+        ),
       ),
       when(
         address.get,
@@ -133,6 +129,22 @@ export class PagedAccess {
     return i64.or(i64.extend_i32_u(i32.wrap_i64(value)), i64.mul(isThere, i64.const(upper)))
   }
 
+  /** Where the page of a place lies in memory; 0 where it is not there. */
+  #page(at: Code<'i64'>): Code<'i32'> {
+    const { pages } = this.use.map
+    const entry = i32.shl(i32.shr_u(i32.wrap_i64(at), i32.const(PAGE_SHIFT)), i32.const(2))
+    const isInArena = i64.lt_u(at, i64.const(BigInt(pages.sizeBytes)))
+    return choose('i32', isInArena, load32.full(entry, pages.table), i32.const(0))
+  }
+
+  /** Whether a page is there and a range of it. */
+  #isInside(page: Code<'i32'>, at: Code<'i64'>, sizeBytes: number): Code<'i32'> {
+    const isThere = i32.ne(page, i32.const(0))
+    if (sizeBytes === 1) return isThere
+    const last = i32.const(PAGE_BYTES - sizeBytes)
+    return i32.and(isThere, i32.le_u(i32.and(i32.wrap_i64(at), i32.const(PAGE_BYTES - 1)), last))
+  }
+
   /** How far from the first byte of the arena an access lies, of whose address only the low 32 bits count. */
   #distance(register: Code<'i64'>, offset: number): Code<'i64'> {
     const first = BigInt.asUintN(32, this.use.map.userStart)
@@ -143,22 +155,6 @@ export class PagedAccess {
 const low = (at: Code<'i64'>): Code<'i32'> => i32.wrap_i64(at)
 const high = (at: Code<'i64'>): Code<'i32'> => i32.wrap_i64(i64.shr_u(at, i64.const(32n)))
 
-function definePlace(
-  builder: ModuleBuilder,
-  { map: { pages } }: ArenaUse,
-): FunctionRef<readonly ['i64', 'i32'], 'i32'> {
-  const place = builder.function('page', ['i64', 'i32'], 'i32')
-  const [at, size] = place.parameters
-  const page = place.local('i32')
-  const within = place.local('i32')
-  const entry = i32.shl(i32.wrap_i64(i64.shr_u(at.get, i64.const(BigInt(PAGE_SHIFT)))), i32.const(2))
-  const end = i32.add(within.get, size.get)
-  place.body([
-    when(i64.ge_u(at.get, i64.const(BigInt(pages.sizeBytes))), ret(i32.const(0))),
-    page.set(load32.full(i32.add(i32.const(pages.table), entry))),
-    within.set(i32.and(i32.wrap_i64(at.get), i32.const(PAGE_BYTES - 1))),
-    when(i32.or(i32.eqz(page.get), i32.gt_u(end, i32.const(PAGE_BYTES))), ret(i32.const(0))),
-    i32.add(page.get, within.get),
-  ] as unknown as Code<'i32'>)
-  return place
-}
+/** Of a place inside the page that begins at `page`. */
+const within = (page: Code<'i32'>, at: Code<'i64'>): Code<'i32'> =>
+  i32.add(page, i32.and(i32.wrap_i64(at), i32.const(PAGE_BYTES - 1)))
