@@ -107,6 +107,15 @@ export const bpfLinkInfoNetns = struct('struct bpf_link_info (netns)', {
   attach_type: u32,
 })
 
+/** `struct_ops` of struct bpf_link_info. */
+export const bpfLinkInfoStructOps = struct('struct bpf_link_info (struct_ops)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  map_id: u32,
+})
+
 /** `tracing` of struct bpf_link_info. */
 export const bpfLinkInfoTracing = struct('struct bpf_link_info (tracing)', {
   type: u32,

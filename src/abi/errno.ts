@@ -51,6 +51,7 @@ export const EOPNOTSUPP = 95
 export const EAFNOSUPPORT = 97
 export const EADDRNOTAVAIL = 99
 export const EALREADY = 114
+export const EINPROGRESS = 115
 export const ENOTSUPP = 524
 
 const names: Readonly<Record<number, string>> = {
@@ -87,6 +88,7 @@ const names: Readonly<Record<number, string>> = {
   [ENOSYS]: 'ENOSYS',
   [ELOOP]: 'ELOOP',
   [EILSEQ]: 'EILSEQ',
+  [EINPROGRESS]: 'EINPROGRESS',
   [EMSGSIZE]: 'EMSGSIZE',
   [EPROTO]: 'EPROTO',
   [EBADFD]: 'EBADFD',

@@ -24,6 +24,8 @@ import type { Port } from './port.ts'
 import type { KernelProcess } from './process.ts'
 import { type LoadedProgram, ProgramObject } from './program-object.ts'
 import { ProgramRunner } from './runner.ts'
+import { StructOpsRegistry } from './struct-ops/registry.ts'
+import type { StructOpsType } from './struct-ops/types.ts'
 import { TracePipe } from './trace-pipe.ts'
 import type { KernelOptions } from './types.ts'
 
@@ -55,6 +57,8 @@ export class KernelCore implements MapHost, Disposable {
   readonly timed: DeferredCalls
   /** Whose descriptors a map update is naming; set for the time of that call. */
   updating: { readonly process: KernelProcess; readonly file: MapFile } | undefined
+  readonly #structOpsTypes: readonly StructOpsType[]
+  #structOps: StructOpsRegistry | undefined
   readonly #mapsByAddress = new Map<bigint, BpfMap>()
   readonly #objectsByMap = new WeakMap<BpfMap, MapObject>()
   readonly #programsByExecutable = new WeakMap<object, ProgramObject>()
@@ -65,6 +69,7 @@ export class KernelCore implements MapHost, Disposable {
   constructor(options: KernelOptions) {
     const { port } = options
     this.port = port
+    this.#structOpsTypes = options.structOps ?? []
     this.cpuCount = port.cpuCount
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
     this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
@@ -115,6 +120,12 @@ export class KernelCore implements MapHost, Disposable {
     return this.#kernelBtf
   }
 
+  /** The structs of functions that programs may implement; looked for when somebody asks. */
+  get structOps(): StructOpsRegistry {
+    this.#structOps ??= new StructOpsRegistry(this.#kernelBtf?.types, this.#structOpsTypes)
+    return this.#structOps
+  }
+
   nextEventId(): bigint {
     return ++this.#events
   }
@@ -162,14 +173,14 @@ export class KernelCore implements MapHost, Disposable {
   }
 
   /** A link with one reference, the caller's. */
-  newLink<Binding>(
+  newLink<Binding, Linked extends ProgramObject | undefined>(
     kind: new (
       id: number,
-      program: ProgramObject,
+      program: Linked,
       binding: Binding,
       onEnd: (object: LinkObject) => void,
     ) => LinkObject,
-    program: ProgramObject,
+    program: Linked,
     binding: Binding,
   ): LinkObject {
     return this.links.add((id) => new kind(id, program, binding, (ended) => this.links.delete(ended.id)))

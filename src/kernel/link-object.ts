@@ -4,6 +4,7 @@
  * To add a kind of link is a class; what all links share is here.
  */
 import { BPF_LINK_TYPE, EINVAL, EOPNOTSUPP } from '../abi/index.ts'
+import type { MapObject } from './map-object.ts'
 import { OpenFile } from './open-file.ts'
 import type { PerfEvent } from './perf-event.ts'
 import type { ProgramObject } from './program-object.ts'
@@ -15,25 +16,34 @@ export abstract class LinkObject extends Counted {
   abstract readonly type: number
   /** As /proc/PID/fdinfo says it. */
   abstract readonly typeName: string
-  #program: ProgramObject
+  #program: ProgramObject | undefined
   readonly #onEnd: (object: LinkObject) => void
 
-  /** Takes a reference of its own to the program. */
-  constructor(id: number, program: ProgramObject, onEnd: (object: LinkObject) => void) {
+  /** Takes a reference of its own to the program; a link of a map has none. */
+  constructor(id: number, program: ProgramObject | undefined, onEnd: (object: LinkObject) => void) {
     super()
     this.id = id
-    this.#program = program.get()
+    this.#program = program?.get()
     this.#onEnd = onEnd
   }
 
   get program(): ProgramObject {
+    if (this.#program === undefined) throw new Error(`a ${this.typeName} link has no program`)
     return this.#program
+  }
+
+  /** 0 for a link without a program. */
+  get programId(): number {
+    return this.#program?.id ?? 0
   }
 
   /** BPF_LINK_UPDATE: 0 or -errno. `old`: only if it is this one that is linked now. */
   update(_replacement: ProgramObject, _old: ProgramObject | undefined): number {
     return -EINVAL
   }
+
+  /** BPF_LINK_UPDATE of a link of a map: 0 or -errno. Absent: it is one of a program. */
+  updateMap?(replacement: MapObject, old: MapObject | undefined): number
 
   /** BPF_LINK_DETACH: 0 or -errno. The link stays, bound to nothing. */
   detach(): number {
@@ -43,7 +53,12 @@ export abstract class LinkObject extends Counted {
   protected replaceProgram(replacement: ProgramObject): void {
     const old = this.#program
     this.#program = replacement.get()
-    old.put()
+    old?.put()
+  }
+
+  /** What /proc/PID/fdinfo says of this kind of link alone. */
+  describe(): string {
+    return ''
   }
 
   /** Undoes the binding. */
@@ -52,7 +67,7 @@ export abstract class LinkObject extends Counted {
   protected end(): void {
     this.#onEnd(this)
     this.release()
-    this.#program.put()
+    this.#program?.put()
   }
 }
 
@@ -90,8 +105,9 @@ export class LinkFile extends OpenFile {
   }
 
   override describe(): string {
-    const { typeName, id, program } = this.object
-    return `link_type:\t${typeName}\nlink_id:\t${id}\nprog_id:\t${program.id}\n`
+    const { typeName, id, programId } = this.object
+    const program = programId === 0 ? '' : `prog_id:\t${programId}\n`
+    return `link_type:\t${typeName}\nlink_id:\t${id}\n${program}${this.object.describe()}`
   }
 
   protected end(): void {

@@ -43,6 +43,8 @@ export class MapObject extends Counted {
   readonly #onEnd: (object: MapObject) => void
   readonly #listeners = new Set<() => void>()
   #types: MapTypes | undefined
+  /** Of a struct_ops map: its value's type among the kernel's, and their id. */
+  kernelValueType: { readonly typeId: number; readonly btfId: number } | undefined
   #programType: number | undefined
   /** Descriptors and mappings: what is gone when user space has let go of the map. */
   #userReferences = 0
@@ -79,6 +81,11 @@ export class MapObject extends Counted {
   admits(program: { readonly type: { readonly type: number } }): boolean {
     this.#programType ??= program.type.type
     return this.#programType === program.type.type
+  }
+
+  /** Who holds it beside user space. */
+  get kernelReferences(): number {
+    return this.references - this.#userReferences
   }
 
   onWakeUp(listener: () => void): () => void {

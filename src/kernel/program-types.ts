@@ -22,6 +22,7 @@ export interface SocketBufferRun {
 
 export type TestRun =
   | SocketBufferRun
+  | { readonly kind: 'struct_ops' }
   | { readonly kind: 'xdp' | 'flow_dissector' | 'sk_lookup' }
   /** Words as arguments. */
   | { readonly kind: 'arguments' }
@@ -183,6 +184,13 @@ export const programTypes: readonly ProgramTypeRow[] = [
     linkAttachTypes: [A.BPF_TRACE_FENTRY, A.BPF_TRACE_FEXIT, A.BPF_MODIFY_RETURN],
     linksAsLoaded: true,
     sleeps: 'may',
+  },
+  {
+    type: T.BPF_PROG_TYPE_STRUCT_OPS,
+    name: 'struct_ops',
+    linkAttachTypes: [],
+    sleeps: 'may',
+    testRun: { kind: 'struct_ops' },
   },
   {
     type: T.BPF_PROG_TYPE_SK_LOOKUP,

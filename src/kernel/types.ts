@@ -2,6 +2,7 @@
 import type { Syscalls } from '../abi/syscalls.ts'
 import type { Verifier } from '../verifier/index.ts'
 import type { Port } from './port.ts'
+import type { StructOpsType } from './struct-ops/types.ts'
 
 /**
  * The memory of a process, seen from the kernel. A user's pointer is a claim until one of these has looked at
@@ -124,6 +125,11 @@ export interface Client extends Syscalls, Disposable {
 }
 
 export interface KernelOptions {
+  /**
+   * Structs of functions that programs may implement for the operating system's kernel. `bpf_dummy_ops` is there where
+   * the kernel's types have it.
+   */
+  readonly structOps?: readonly StructOpsType[]
   readonly port: Port
   /** Says which programs may run. Default: `ProvingVerifier`. What it leaves unproved runs with every access checked. */
   readonly verifier?: Verifier

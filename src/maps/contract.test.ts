@@ -181,6 +181,15 @@ const cases: readonly Case[] = [
     isIndexed: true,
   },
   {
+    type: T.BPF_MAP_TYPE_STRUCT_OPS,
+    definition: define(T.BPF_MAP_TYPE_STRUCT_OPS, {
+      valueSize: 72,
+      maxEntries: 1,
+      structOps: { sizeBytes: 72, dataOffset: 64, members: [], holes: [] },
+    }),
+    ...nothing('the value is functions that a part of the kernel calls'),
+  },
+  {
     type: T.BPF_MAP_TYPE_ARENA,
     definition: define(T.BPF_MAP_TYPE_ARENA, { keySize: 0, valueSize: 0, flags: abi.BPF_F_MMAPABLE }),
     ...nothing('it is memory'),

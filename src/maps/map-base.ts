@@ -89,11 +89,7 @@ export abstract class MapBase implements BpfMap {
 
   write(key: Uint8Array, value: Uint8Array, flags: bigint): number {
     if ((flags & LOCK) !== 0n && this.lockOffset === undefined) return -EINVAL
-    if (value.length !== this.userValueSize) {
-      throw new RangeError(
-        `${this.definition.name}: value of ${value.length} bytes, not ${this.userValueSize}`,
-      )
-    }
+    this.checkValue(value)
     this.placeKey(key)
     this.host.arena.bytes.set(value, this.scratchValue)
     return this.updateFromUser(this.scratchKey, this.scratchValue, flags, 0)
@@ -177,6 +173,12 @@ export abstract class MapBase implements BpfMap {
       ...fields,
     })
     this.host.arena.bytes.set(encoded, this.header)
+  }
+
+  protected checkValue(value: Uint8Array): void {
+    const { name } = this.definition
+    if (value.length === this.userValueSize) return
+    throw new RangeError(`${name}: value of ${value.length} bytes, not ${this.userValueSize}`)
   }
 
   protected placeKey(key: Uint8Array): void {

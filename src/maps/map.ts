@@ -9,6 +9,7 @@
  */
 import type { Arena, Grace } from '../memory/index.ts'
 import type { SpecialFields } from './special-fields.ts'
+import type { StructOpsLayout } from './struct-ops-map.ts'
 
 /** What BPF_MAP_CREATE asks for; the numbers are Linux's. */
 export interface MapDefinition {
@@ -26,6 +27,8 @@ export interface MapDefinition {
   readonly numaNode?: number
   /** Maps of maps: the map that entries must be like, or why its descriptor names none (-errno). */
   readonly inner?: BpfMap | number
+  /** struct_ops maps: the kernel's type of the value, or why there is none (-errno). */
+  readonly structOps?: StructOpsLayout | number
   /** Whether BPF_MAP_CREATE named BTF types of key and value; some types do not go without. */
   readonly hasTypes?: boolean
 }

@@ -9,6 +9,7 @@
 import {
   BPF_F_CLONE,
   BPF_F_INNER_MAP,
+  BPF_F_LINK,
   BPF_F_MMAPABLE,
   BPF_F_NO_COMMON_LRU,
   BPF_F_NO_PREALLOC,
@@ -19,6 +20,7 @@ import {
   BPF_F_RDONLY_PROG,
   BPF_F_SEGV_ON_FAULT,
   BPF_F_STACK_BUILD_ID,
+  BPF_F_VTYPE_BTF_OBJ_FD,
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   BPF_F_ZERO_SEED,
@@ -48,6 +50,7 @@ import { checkCpu, checkDevice, RedirectArray } from './redirect-array.ts'
 import { ReferenceArray } from './reference-array.ts'
 import { RingBuffer } from './ringbuf.ts'
 import { BUILD_ID_BYTES, StackTraceMap } from './stack-trace.ts'
+import { type StructOpsLayout, StructOpsMap } from './struct-ops-map.ts'
 import { UserRingBuffer } from './user-ringbuf.ts'
 
 export type BatchCommand = 'lookup' | 'lookupAndDelete' | 'update' | 'delete'
@@ -215,6 +218,12 @@ function checkOwnerStorage(definition: MapDefinition): number {
   if (!has(definition, BPF_F_NO_PREALLOC) || maxEntries !== 0 || keySize !== 4) return -EINVAL
   if (valueSize === 0 || hasTypes !== true) return -EINVAL
   return valueSize > LARGEST_OWNED_VALUE ? -E2BIG : 0
+}
+
+function checkStructOps({ keySize, valueSize, maxEntries, structOps }: MapDefinition): number {
+  if (keySize !== 4 || maxEntries !== 1 || structOps === undefined) return -EINVAL
+  if (typeof structOps === 'number') return structOps
+  return valueSize === structOps.sizeBytes ? 0 : -EINVAL
 }
 
 /** All of it lies in one stretch of 4 GiB of user space. */
@@ -493,6 +502,14 @@ export const mapTypes: readonly MapTypeRow[] = [
     checkFirst: checkCgroupSizes(true),
     check: checkCgroupStorage,
     create: (host, definition) => new EmptyMap(host, definition, cgroupStorage, true),
+  },
+  {
+    type: BPF_MAP_TYPE.BPF_MAP_TYPE_STRUCT_OPS,
+    name: 'struct_ops',
+    flags: BPF_F_LINK | BPF_F_VTYPE_BTF_OBJ_FD,
+    isPerCpu: false,
+    check: checkStructOps,
+    create: (host, definition) => new StructOpsMap(host, definition, definition.structOps as StructOpsLayout),
   },
   {
     type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARENA,

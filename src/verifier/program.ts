@@ -4,6 +4,7 @@
  */
 import type { Btf } from '../btf/index.ts'
 import type { Program } from '../isa/index.ts'
+import type { StructOpsRules } from './program-types/struct-ops.ts'
 
 /** A map as the verifier needs to know it. */
 export interface MapSpec {
@@ -85,6 +86,8 @@ export interface AttachTarget {
 }
 
 export interface ProgramInput {
+  /** Structs of functions that programs may implement. Default: those of Linux. */
+  readonly structOps?: Readonly<Record<string, StructOpsRules>>
   /** Tells how long the proof took, for the log. Default: it takes no time. */
   readonly clockNs?: () => bigint
   readonly instructions: Program

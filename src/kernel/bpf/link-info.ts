@@ -6,6 +6,7 @@ import {
   bpfLinkInfoKprobe,
   bpfLinkInfoKprobeMulti,
   bpfLinkInfoNetns,
+  bpfLinkInfoStructOps,
   bpfLinkInfoTracing,
   EFAULT,
   EINVAL,
@@ -16,6 +17,7 @@ import { KprobeMultiLink } from '../kprobe-multi-link.ts'
 import { type LinkObject, PerfLink } from '../link-object.ts'
 import { NetNamespaceLink } from '../net-namespace.ts'
 import { ProbeEvent } from '../perf-event.ts'
+import { StructOpsLink } from '../struct-ops/link.ts'
 import { TracingLink } from '../tracing-link.ts'
 import type { UserAccess } from '../types.ts'
 import { writeName } from './info-name.ts'
@@ -26,13 +28,14 @@ export function describeLink(
   given: Uint8Array,
   link: LinkObject,
 ): Uint8Array | number {
-  const common = { type: link.type, id: link.id, prog_id: link.program.id }
+  const common = { type: link.type, id: link.id, prog_id: link.programId }
   const whole = new Uint8Array(BPF_LINK_INFO_SIZE)
   whole.set(bpfLinkInfo.encode(common))
   if (link instanceof NetNamespaceLink) {
     const { namespaceInode, attachType } = link
     whole.set(bpfLinkInfoNetns.encode({ ...common, netns_ino: namespaceInode, attach_type: attachType }))
   }
+  if (link instanceof StructOpsLink) whole.set(bpfLinkInfoStructOps.encode({ ...common, map_id: link.mapId }))
   if (link instanceof TracingLink) {
     const { attach, expectedAttachType } = link.program.loaded
     whole.set(

@@ -16,6 +16,7 @@ import { LinkFile, type LinkObject, PerfLink } from '../link-object.ts'
 import { NetNamespaceFile, NetNamespaceLink } from '../net-namespace.ts'
 import { PerfEvent } from '../perf-event.ts'
 import type { ProgramObject } from '../program-object.ts'
+import { readyStructOps, StructOpsLink } from '../struct-ops/link.ts'
 import type { BpfCall } from './call.ts'
 import { linkOf, mapFile, programOf } from './descriptors.ts'
 import { linkToFunctions } from './kprobe-multi-links.ts'
@@ -27,7 +28,7 @@ const BPF_F_REPLACE = 1 << 2
 
 export function linkCreate(call: BpfCall): number {
   const attr = linkCreatePerfEventAttr.read(call.attr)
-  if (attr.attach_type === BPF_ATTACH_TYPE.BPF_STRUCT_OPS) return structOpsError(call, attr)
+  if (attr.attach_type === BPF_ATTACH_TYPE.BPF_STRUCT_OPS) return linkStructOps(call, attr)
   const program = programOf(call.process, attr.prog_fd)
   if (typeof program === 'number') return program
   const { type, expectedAttachType } = program.loaded
@@ -84,10 +85,15 @@ function isProbeOfItsKind({ loaded }: ProgramObject, attachType: number): boolea
   return !MULTIPLE.includes(loaded.expectedAttachType) || loaded.expectedAttachType === attachType
 }
 
-/** The map of a struct_ops link: there are no such maps. */
-function structOpsError({ process }: BpfCall, attr: Attr): number {
-  const map = mapFile(process, attr.prog_fd)
-  return typeof map === 'number' ? map : -EINVAL
+/** Where the program's descriptor stands for other links, the map's does. */
+function linkStructOps({ core, process }: BpfCall, attr: Attr): number {
+  const file = mapFile(process, attr.prog_fd)
+  if (typeof file === 'number') return file
+  const map = file.object
+  const ops = readyStructOps(map)
+  if (ops === undefined) return -EINVAL
+  const error = ops.known.type.register(ops)
+  return error !== 0 ? error : install(process, core.newLink(StructOpsLink, undefined, { map, ops }))
 }
 
 function linkToEvent({ core, process }: BpfCall, attr: Attr, program: ProgramObject): number {
@@ -127,6 +133,7 @@ export function linkUpdate({ process, attr: bytes }: BpfCall): number {
   if ((attr.flags & ~BPF_F_REPLACE) !== 0) return -EINVAL
   const link = linkOf(process, attr.link_fd)
   if (typeof link === 'number') return link
+  if (link.updateMap !== undefined) return updateMapOf(process, link, attr)
   const replacement = programOf(process, attr.new_prog_fd)
   if (typeof replacement === 'number') return replacement
   if ((attr.flags & BPF_F_REPLACE) === 0) {
@@ -134,4 +141,19 @@ export function linkUpdate({ process, attr: bytes }: BpfCall): number {
   }
   const old = programOf(process, attr.old_prog_fd)
   return typeof old === 'number' ? old : link.update(replacement, old)
+}
+
+/** Where programs' descriptors stand for other links, maps' do. */
+function updateMapOf(
+  process: BpfCall['process'],
+  link: LinkObject,
+  { flags, new_prog_fd, old_prog_fd }: StructValue<typeof linkUpdateAttr>,
+): number {
+  const replacement = mapFile(process, new_prog_fd)
+  if (typeof replacement === 'number') return replacement
+  const replaces = (flags & BPF_F_REPLACE) !== 0
+  if (!replaces && old_prog_fd !== 0) return -EINVAL
+  const old = replaces ? mapFile(process, old_prog_fd) : undefined
+  if (typeof old === 'number') return old
+  return link.updateMap?.(replacement.object, old?.object) ?? -EINVAL
 }

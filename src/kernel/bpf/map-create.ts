@@ -3,21 +3,28 @@ import {
   BPF_F_NUMA_NODE,
   BPF_F_RDONLY,
   BPF_F_TOKEN_FD,
+  BPF_F_VTYPE_BTF_OBJ_FD,
   BPF_F_WRONLY,
   BPF_MAP_TYPE,
   EACCES,
   EINVAL,
+  ENOTSUPP,
   mapCreateAttr,
   type StructValue,
 } from '../../abi/index.ts'
 import { BTF_KIND } from '../../btf/index.ts'
+import type { StructOpsMap } from '../../maps/index.ts'
 import type { BtfObject } from '../btf-object.ts'
+import type { KernelCore } from '../core.ts'
 import { MapFile, type MapObject, type MapTypes } from '../map-object.ts'
 import { mapSpec } from '../map-spec.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
+import type { ProgramObject } from '../program-object.ts'
 import { connectFields, specialFieldsOf } from '../special-fields.ts'
 import { spinLockOf } from '../spin-lock.ts'
+import { StructOpsInstance } from '../struct-ops/instance.ts'
+import type { KnownStructOps } from '../struct-ops/registry.ts'
 import type { BpfCall } from './call.ts'
 import { btfOf, mapFile, tokenError } from './descriptors.ts'
 import { connectReferences } from './reference-arrays.ts'
@@ -32,6 +39,7 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   if (refusal !== 0) return refusal
   const name = objectName(bytes, mapCreateAttr.offsets.map_name)
   const inner = innerMap(process, attr)
+  const structOps = structOpsOf(core, process, attr)
   const definition = {
     type: attr.map_type,
     keySize: attr.key_size,
@@ -42,6 +50,9 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
     extra: attr.map_extra,
     numaNode: attr.numa_node,
     hasTypes: attr.btf_key_type_id !== 0 && attr.btf_value_type_id !== 0,
+    ...(structOps === undefined
+      ? {}
+      : { structOps: typeof structOps === 'number' ? structOps : structOps.layout }),
     ...(inner === undefined ? {} : { inner: typeof inner === 'number' ? inner : inner.map }),
   }
   // Linux makes the map first, so what is wrong with its definition is said before what is wrong with its name.
@@ -67,13 +78,17 @@ export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
   if (special !== undefined) object.map.setSpecialFields?.(special)
   if (typeof lock === 'object') object.map.lockOffset = lock.offset
   connectReferences(core, object)
+  if (typeof structOps === 'object') connectStructOps(core, object, structOps)
   const fd = process.install(new MapFile(object, attr.map_flags), true)
   object.put()
   return fd
 }
 
 function checkAttr(process: KernelProcess, attr: Attr): number {
-  if (attr.btf_vmlinux_value_type_id !== 0) return -EINVAL
+  if (attr.btf_vmlinux_value_type_id !== 0) {
+    if (attr.map_type !== BPF_MAP_TYPE.BPF_MAP_TYPE_STRUCT_OPS) return -EINVAL
+    if (attr.btf_key_type_id !== 0 || attr.btf_value_type_id !== 0) return -EINVAL
+  }
   if (attr.btf_key_type_id !== 0 && attr.btf_value_type_id === 0) return -EINVAL
   const both = BPF_F_RDONLY | BPF_F_WRONLY
   if ((attr.map_flags & both) === both) return -EINVAL
@@ -94,11 +109,34 @@ function innerMap(process: KernelProcess, attr: Attr): MapObject | number | unde
   return typeof file === 'number' ? file : file.object
 }
 
+/** The struct of functions that the map is for; undefined where none is named; or -errno. */
+function structOpsOf(
+  core: KernelCore,
+  process: KernelProcess,
+  attr: Attr,
+): KnownStructOps | undefined | number {
+  if (attr.btf_vmlinux_value_type_id === 0) return undefined
+  if ((attr.map_flags & BPF_F_VTYPE_BTF_OBJ_FD) !== 0) {
+    const types = btfOf(process, attr.value_type_btf_obj_fd)
+    // There are no modules.
+    return typeof types === 'number' ? types : -EINVAL
+  }
+  return core.structOps.byValueType(attr.btf_vmlinux_value_type_id) ?? -ENOTSUPP
+}
+
+function connectStructOps(core: KernelCore, object: MapObject, known: KnownStructOps): void {
+  const map = object.map as StructOpsMap<ProgramObject>
+  map.structOps = new StructOpsInstance(core, object, known)
+  object.kernelValueType = { typeId: known.valueTypeId, btfId: core.kernelBtf?.id ?? 0 }
+}
+
 function typesOf(process: KernelProcess, attr: Attr): MapTypes | undefined | number {
-  if (attr.btf_key_type_id === 0 && attr.btf_value_type_id === 0) return undefined
+  const isStructOps = attr.btf_vmlinux_value_type_id !== 0
+  if (attr.btf_key_type_id === 0 && attr.btf_value_type_id === 0 && !isStructOps) return undefined
   const object = btfOf(process, attr.btf_fd)
   if (typeof object === 'number') return object
   if (object.isKernel) return -EACCES
+  if (isStructOps) return { object, keyType: 0, valueType: 0 }
   if (!typesFit(object, attr)) return -EINVAL
   return { object, keyType: attr.btf_key_type_id, valueType: attr.btf_value_type_id }
 }

@@ -5,12 +5,13 @@ import {
   EBUSY,
   EFAULT,
   EINVAL,
+  ENOTSUPP,
   EPERM,
   mapElemAttr,
   mapFreezeAttr,
   mapNextKeyAttr,
 } from '../../abi/index.ts'
-import { BloomFilter, ReferenceArray } from '../../maps/index.ts'
+import { BloomFilter, ReferenceArray, StructOpsMap } from '../../maps/index.ts'
 import type { KernelCore } from '../core.ts'
 import type { MapFile } from '../map-object.ts'
 import type { KernelProcess } from '../process.ts'
@@ -120,6 +121,7 @@ export function freeze({ process, attr: bytes }: BpfCall): number {
   const file = mapFile(process, mapFreezeAttr.read(bytes).map_fd)
   if (typeof file === 'number') return file
   const { object } = file
+  if (object.map instanceof StructOpsMap) return -ENOTSUPP
   if (!file.mayWriteElements) return -EPERM
   if (object.writableMappings > 0) return -EBUSY
   object.frozen = true

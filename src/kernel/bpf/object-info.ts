@@ -146,7 +146,7 @@ function describeProgram(
   })
 }
 
-function describeMap({ id, map, types }: MapObject): Uint8Array {
+function describeMap({ id, map, types, kernelValueType }: MapObject): Uint8Array {
   const { definition } = map
   return bpfMapInfo.encode({
     type: definition.type,
@@ -159,6 +159,8 @@ function describeMap({ id, map, types }: MapObject): Uint8Array {
     btf_id: types?.object.id ?? 0,
     btf_key_type_id: types?.keyType ?? 0,
     btf_value_type_id: types?.valueType ?? 0,
+    btf_vmlinux_id: kernelValueType?.btfId ?? 0,
+    btf_vmlinux_value_type_id: kernelValueType?.typeId ?? 0,
     map_extra: definition.extra ?? 0n,
   })
 }

@@ -7,6 +7,7 @@ import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/
 import type { KernelCore } from '../core.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
+import { dummyOps } from '../struct-ops/dummy-ops.ts'
 import { tracedFunction } from '../traced-function.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
@@ -59,13 +60,15 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   return verdict
 }
 
-function inputOf({ port, kernelBtf }: KernelCore, load: ProgramToLoad): ProgramInput {
+function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
+  const { port, kernelBtf } = core
   const { attr, copied, references, debugInfo } = load
   const { program, name, license, attach } = copied
   const btf = debugInfo.btf?.types
   const kernelTypes = kernelBtf?.types
   const registersBytes = registerLayouts[port.architecture]?.sizeBytes
   return {
+    ...(attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS ? { structOps: rulesOf(core) } : {}),
     clockNs: () => port.clockNs('monotonic'),
     instructions: program,
     programType: attr.prog_type,
@@ -91,4 +94,14 @@ function maySleepAs({ prog_type, prog_flags }: ProgramAttr): boolean {
   const sleeps = (prog_flags & BPF_F_SLEEPABLE) !== 0
   const rule = programType(prog_type)?.sleeps ?? 'never'
   return rule === 'may' || sleeps === (rule === 'always')
+}
+
+/** What programs may implement here, and how. */
+function rulesOf({ structOps }: KernelCore): NonNullable<ProgramInput['structOps']> {
+  return Object.fromEntries(
+    structOps.types.map((type) => {
+      const { name, unsupported = [], sleepable = [], writable = {} } = type
+      return [name, { unsupported, sleepable, writable, isTerse: type === dummyOps }]
+    }),
+  )
 }

@@ -8,6 +8,7 @@ import { runWithArguments, runWithContext } from '../test-run/arguments.ts'
 import { runFlowDissector } from '../test-run/flow-dissector.ts'
 import { runSocketLookup } from '../test-run/sk-lookup.ts'
 import { runWithSocketBuffer } from '../test-run/skb.ts'
+import { runStructOps } from '../test-run/struct-ops.ts'
 import { runXdp } from '../test-run/xdp.ts'
 import type { BpfCall } from './call.ts'
 import { programOf } from './descriptors.ts'
@@ -33,6 +34,8 @@ export function testRun(call: BpfCall): number {
       return runWithArguments(request)
     case 'context':
       return runWithContext(request)
+    case 'struct_ops':
+      return runStructOps(request)
     case undefined:
       return -ENOTSUPP
   }

@@ -19,7 +19,7 @@ import { EINVAL, ENOENT, ENOTSUPP } from '../refusal.ts'
 import { ITERATOR_ARGUMENTS, NULLABLE_TRACEPOINT_ARGUMENTS, UNTRUSTED_LSM_HOOKS } from './attach-facts.ts'
 import { isArgumentAccess } from './contexts.ts'
 import type { ContextRequest, ContextValue } from './kind.ts'
-import { STRUCT_OPS } from './struct-ops.ts'
+import { structOpsRules } from './struct-ops.ts'
 
 /** What the program attaches to. */
 export interface Target {
@@ -29,6 +29,8 @@ export interface Target {
   readonly name: string
   /** The first parameter is the tracepoint's own data. */
   readonly skipsFirst: boolean
+  /** Names of the parameters, where the prototype has none. */
+  readonly names?: readonly string[]
 }
 
 const SLEEPABLE_TRACING: readonly number[] = [
@@ -134,7 +136,7 @@ function structOpsTarget(p: Proof): Target {
   const btf = attach.btf ?? p.kernel
   const id = btf?.id(attach.btfId)
   const type = btf === undefined || id === undefined ? undefined : btf.typeById(id)
-  const rules = type === undefined ? undefined : STRUCT_OPS[type.name]
+  const rules = type === undefined ? undefined : structOpsRules(p, type.name)
   if (btf === undefined || type?.kind !== BTF_KIND.STRUCT || rules === undefined) {
     throw p.refuse(ENOTSUPP, `attach_btf_id ${attach.btfId} is not a supported struct`)
   }
@@ -151,10 +153,19 @@ function structOpsTarget(p: Proof): Target {
       `attach to invalid member ${member.name}(@idx ${expectedAttachType}) of struct ${type.name}`,
     )
   }
-  if (rules.unsupported.includes(member.name) || (p.isSleepable && !rules.sleepable.includes(member.name))) {
-    throw p.refuse(ENOTSUPP, `attach to unsupported member ${member.name} of struct ${type.name}`)
+  const isUnsupported = rules.unsupported.includes(member.name)
+  if (isUnsupported || (p.isSleepable && !rules.sleepable.includes(member.name))) {
+    const errno = isUnsupported ? ENOTSUPP : EINVAL
+    throw p.refuse(errno, `attach to unsupported member ${member.name} of struct ${type.name}`)
   }
-  return { btf, prototype, name: member.name, skipsFirst: false }
+  // The function that stands in for the member names its parameters.
+  const stub = btf.find(`${type.name}__${member.name}`, BTF_KIND.FUNC)
+  const named = stub === undefined ? undefined : btf.typeById(stub)
+  const names =
+    named?.kind === BTF_KIND.FUNC
+      ? prototypeBehind(btf, named.type)?.parameters.map((one) => one.name)
+      : undefined
+  return { btf, prototype, name: member.name, skipsFirst: false, ...(names === undefined ? {} : { names }) }
 }
 
 const isSmallScalar = (btf: Btf, type: BtfType): boolean =>
@@ -252,6 +263,10 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
     const id = p.kernel?.find(special.struct, BTF_KIND.STRUCT)
     if (id === undefined || p.kernel === undefined) return undefined
     return { kind: special.flags ?? BASE.BTF_ID, btf: p.kernel, btfId: id }
+  }
+  // Known beforehand, and so without a word.
+  if (target.names?.[n]?.endsWith('__nullable')) {
+    return { kind: BASE.BTF_ID | FLAG.TRUSTED | FLAG.MAYBE_NULL, btf, btfId: pointee }
   }
   let kind = BASE.BTF_ID as number
   if (argumentsAreTrusted(p, target)) kind |= FLAG.TRUSTED

@@ -15,6 +15,8 @@ export interface StructOpsRules {
   readonly sleepable: readonly string[]
   /** Members of kernel structs that programs may write, by struct. */
   readonly writable: Readonly<Record<string, readonly string[]>>
+  /** Of a store that runs over a member the log says less. */
+  readonly isTerse?: boolean
 }
 
 export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
@@ -40,6 +42,7 @@ export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
     unsupported: [],
     sleepable: ['test_sleepable'],
     writable: { bpf_dummy_ops_state: ['val'] },
+    isTerse: true,
   },
   hid_bpf_ops: {
     unsupported: [],
@@ -47,6 +50,9 @@ export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
     writable: { hid_bpf_ctx: ['retval'], hid_device: ['name', 'uniq', 'phys', 'quirks'] },
   },
 }
+
+export const structOpsRules = (p: Proof, name: string): StructOpsRules | undefined =>
+  (p.input.structOps ?? STRUCT_OPS)[name]
 
 /** Bytes of a member, found by name through the structs that a socket begins with. */
 function memberRange(p: Proof, struct: string, member: string): [number, number] | undefined {
@@ -64,7 +70,7 @@ function memberRange(p: Proof, struct: string, member: string): [number, number]
 
 /** A store into a kernel struct from a program that implements `structName`. */
 export function writeThroughStructOps(p: Proof, register: Register, offset: number, size: number): void {
-  const rules = p.structOpsName === undefined ? undefined : STRUCT_OPS[p.structOpsName]
+  const rules = p.structOpsName === undefined ? undefined : structOpsRules(p, p.structOpsName)
   const name = register.btf?.nameOf(register.btfId as BtfId) ?? ''
   const members = rules?.writable[name]
   if (members === undefined) throw p.refuse(EACCES, 'only read is supported')
@@ -72,10 +78,9 @@ export function writeThroughStructOps(p: Proof, register: Register, offset: numb
     const range = memberRange(p, name, member)
     if (range === undefined || offset < range[0] || offset >= range[1]) continue
     if (offset + size > range[1]) {
-      throw p.refuse(
-        EACCES,
-        `write access at off ${offset} with size ${size} beyond the member of ${name} ended at ${range[1]}`,
-      )
+      const place = `write access at off ${offset} with size ${size}`
+      const where = rules?.isTerse === true ? '' : ` beyond the member of ${name} ended at ${range[1]}`
+      throw p.refuse(EACCES, `${place}${where}`)
     }
     return
   }
