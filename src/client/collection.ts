@@ -7,11 +7,13 @@ import type { BpfMap } from './map.ts'
 import { Owner } from './owner.ts'
 import type { Program } from './program.ts'
 import type { CollectionSpec } from './spec/index.ts'
+import type { StructOps } from './struct-ops.ts'
 
 export interface CollectionParts {
   readonly spec: CollectionSpec
   readonly maps: ReadonlyMap<string, BpfMap>
   readonly programs: ReadonlyMap<string, Program>
+  readonly structOps: ReadonlyMap<string, StructOps>
   readonly globals: Globals
   /** How many CPUs a per-CPU value has elements for; undefined where no map asked. */
   readonly cpuCount: number | undefined
@@ -26,6 +28,8 @@ export class Collection implements Disposable {
   readonly maps: ReadonlyMap<string, BpfMap>
   /** By the function's name. */
   readonly programs: ReadonlyMap<string, Program>
+  /** By the variable's name. */
+  readonly structOps: ReadonlyMap<string, StructOps>
   readonly globals: Globals
   readonly cpuCount: number | undefined
   readonly #owner: Owner
@@ -34,6 +38,7 @@ export class Collection implements Disposable {
     this.spec = parts.spec
     this.maps = parts.maps
     this.programs = parts.programs
+    this.structOps = parts.structOps
     this.globals = parts.globals
     this.cpuCount = parts.cpuCount
     this.#owner = parts.owner
@@ -53,20 +58,27 @@ export class Collection implements Disposable {
   }
 
   /**
-   * Attaches every loaded program whose section says where; on failure nothing stays attached.
+   * Attaches every loaded program whose section says where, and registers every struct_ops; on failure nothing stays attached.
    *
    * Return probes go first: a call that is under way then is seen by neither half of a pair.
    */
   attach(): Links | AttachError {
     using owner = new Owner()
     const links: Link[] = []
-    const targeted = [...this.programs.values()].filter((program) => program.hasTarget)
+    const targeted = [...this.programs.values()].filter(
+      (program) => program.hasTarget && program.spec.definition.attach.kind !== 'structOps',
+    )
     const order = (program: Program) => {
       const { attach } = program.spec.definition
       return 'isReturn' in attach && attach.isReturn ? 0 : 1
     }
     for (const program of targeted.sort((a, b) => order(a) - order(b))) {
       const link = program.attach()
+      if (link instanceof AttachError) return link
+      links.push(owner.own(link))
+    }
+    for (const each of this.structOps.values()) {
+      const link = each.attach()
       if (link instanceof AttachError) return link
       links.push(owner.own(link))
     }

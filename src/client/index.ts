@@ -35,5 +35,7 @@ export { type RingBufferOptions, RingBufferReader, recordsOf } from './ring-buff
 export * from './skeleton/index.ts'
 export * from './spec/index.ts'
 export { openObject as open } from './spec/index.ts'
+export { StructOps } from './struct-ops.ts'
+export type { StructOpsChanges, StructOpsFunction, StructOpsPlan } from './struct-ops-plan.ts'
 export { TracePipe } from './trace-pipe.ts'
 export { parseVerifierLog, type SourceLine, type VerifierReport } from './verifier-report.ts'

@@ -1,5 +1,6 @@
 import type { Btf } from '../btf/index.ts'
 import type { BtfCodecOptions, BtfValue } from './btf-codec.ts'
+import type { StructOpsChanges } from './struct-ops-plan.ts'
 
 export interface LoadOptions {
   /** Names of the programs to load; the others are left out. Default: all but those of `SEC("?...")`. */
@@ -20,6 +21,11 @@ export interface LoadOptions {
    * Default: what the kernel has at /sys/kernel/btf/vmlinux. Giving a `Btf` to several loads spares reading it again.
    */
   readonly targetBtf?: Btf | Uint8Array
+  /**
+   * Members of struct_ops variables in the place of what the object says, by variable and member; functions by the
+   * names of programs, or null. Naming a variable of `SEC("?.struct_ops")` has it created.
+   */
+  readonly structOps?: Readonly<Record<string, StructOpsChanges>>
   /** How keys, values and global variables read that the object's BTF describes. */
   readonly values?: BtfCodecOptions
   /** Asks the verifier for a log of successful loads as well: 1 (instructions and states), 2 (more), 4 (figures). */

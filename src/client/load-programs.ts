@@ -27,6 +27,13 @@ import { type SourceLine, sourceLookup } from './verifier-report.ts'
 const FIRST_LOG_BYTES = 64 * 1024
 const LARGEST_LOG_BYTES = 16 * 1024 * 1024
 
+/** A function of a struct of the kernel's. */
+export interface Implementation {
+  readonly typeId: number
+  readonly btfFd: number
+  readonly member: number
+}
+
 /** What the programs of one load have in common. */
 export interface ProgramContext {
   readonly syscalls: Syscalls
@@ -35,6 +42,8 @@ export interface ProgramContext {
   readonly maps: ReadonlyMap<string, BpfMap>
   readonly btfFd: number | undefined
   readonly facts: KernelFacts
+  /** What struct_ops programs are for, by their names. */
+  readonly implementations: ReadonlyMap<string, Implementation>
   /** What fits programs to the kernel's types, where anything is to be fitted. */
   readonly relocator: CoreRelocator | undefined
 }
@@ -50,7 +59,15 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
       `program '${name}': the section name '${section}' says no program type; rename it, or give the option programTypes`,
     )
   }
-  const attachTo = attachTarget(context.facts, spec)
+  const implementation = context.implementations.get(name)
+  if (type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS && implementation === undefined) {
+    const message = `program '${name}' (${section}) is in no struct that is to be created`
+    return new LoadError('unknown-target', name, message)
+  }
+  const attachTo =
+    implementation === undefined
+      ? attachTarget(context.facts, spec)
+      : { id: implementation.typeId, btfFd: implementation.btfFd }
   if (attachTo instanceof LoadError) return attachTo
   const linked = linkProgram(context.spec, name)
   if (linked instanceof ObjectError) return new LoadError('program', name, linked.message)
@@ -65,7 +82,7 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   const program: ProgramToLoad = {
     name: kernelName(name),
     type,
-    expectedAttachType: definition.expectedAttachType,
+    expectedAttachType: implementation?.member ?? definition.expectedAttachType,
     flags: (definition.sleepable ? BPF_F_SLEEPABLE : 0) | (definition.xdpFrags ? BPF_F_XDP_HAS_FRAGS : 0),
     license: context.spec.license,
     kernelVersion: context.spec.version,

@@ -16,6 +16,7 @@ import { KernelFacts } from './kernel-facts.ts'
 import { loadMap } from './load-maps.ts'
 import type { LoadOptions } from './load-options.ts'
 import { loadOneProgram } from './load-programs.ts'
+import { createStructOps, implementationsOf } from './load-struct-ops.ts'
 import type { BpfMap } from './map.ts'
 import { Owner } from './owner.ts'
 import { possibleCpuCount } from './possible-cpus.ts'
@@ -86,19 +87,28 @@ export function load(
   const names = new Set(selected.map(({ name }) => name))
   const relocator = coreRelocator(spec, names, facts)
   if (relocator instanceof LoadError) return relocator
-  const context = { syscalls, spec, options, maps, btfFd, facts, relocator }
+  const structOps = createStructOps({ spec, syscalls, options, facts, btfFd, owner })
+  if (structOps instanceof LoadError) return structOps
+  const implementations = implementationsOf(structOps)
+  if (implementations instanceof LoadError) return implementations
+  const context = { syscalls, spec, options, maps, btfFd, facts, implementations, relocator }
   for (const program of selected) {
+    // As libbpf does: what is in no struct is not loaded, unless it is asked for.
+    const isUnused = program.definition.attach.kind === 'structOps' && !implementations.has(program.name)
+    if (isUnused && options.programs === undefined) continue
     const loaded = loadOneProgram(context, program)
     if (loaded instanceof LoadError) return loaded
     programs.set(program.name, owner.own(loaded))
   }
   const tailCallFailure = fillReferences(spec.maps, maps, 'program', (name) => programs.get(name)?.fd)
   if (tailCallFailure !== undefined) return tailCallFailure
+  for (const each of structOps.values()) each.setPrograms(programs)
 
   return new Collection({
     spec,
     maps,
     programs,
+    structOps,
     globals: new Globals(variables, maps),
     cpuCount: cpus,
     owner: owner.release(),

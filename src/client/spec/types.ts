@@ -25,7 +25,7 @@ export interface CollectionSpec {
   readonly maps: readonly MapSpec[]
   /** What the object expects the kernel or its loader to provide. */
   readonly externs: readonly ExternSpec[]
-  /** `struct_ops` maps (not created by this issue's client; listed so that nothing is lost silently). */
+  /** Variables of the `.struct_ops` sections. */
   readonly structOps: readonly StructOpsSpec[]
   /** Types of the file as clang wrote them. */
   readonly btf: Btf | undefined
