@@ -267,3 +267,21 @@ SEC("syscall") int scripted(void *ctx)
 	}
 	return 0;
 }
+
+// Of what an atomic instruction leaves in a register, only the low half is asked for; on both kinds of pages.
+SEC("syscall") int atomics_narrow(void *ctx)
+{
+	__u64 present = alloc(start + 20 * PAGE, 1);
+
+	for (int i = 0; i < 4; i++) {
+		__u64 __arena *p = at(i & 1 ? present : start + 21 * PAGE);
+		__u64 big = seven * 0x100000003 + i;
+		__u32 low = big;
+
+		out[i] = (__u32)__sync_fetch_and_add(p, big) + 1;
+		out[8 + i] = (__u32)__sync_val_compare_and_swap(p, big, 5) * 3;
+		out[16 + i] = (__u32)__sync_lock_test_and_set((__u32 __arena *)p, low) + 2;
+	}
+	out[24] = *(__u64 __arena *)at(present);
+	return 0;
+}
