@@ -81,7 +81,10 @@ export function bytes(length: number): FieldType<Uint8Array> {
   return {
     size: length,
     align: 1,
-    zero: new Uint8Array(length),
+    // Made when asked for: types read from a file may claim any length.
+    get zero() {
+      return new Uint8Array(length)
+    },
     get: (view, offset) => new Uint8Array(view.buffer, view.byteOffset + offset, length).slice(),
     set: (view, offset, value) =>
       new Uint8Array(view.buffer, view.byteOffset + offset, length).set(value.subarray(0, length)),

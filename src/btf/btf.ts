@@ -171,7 +171,10 @@ export class Btf {
     return id
   }
 
-  /** Bytes that a value of the type takes; `undefined` for void, functions, forward declarations and cycles. */
+  /**
+   * Bytes that a value of the type takes; `undefined` for void, functions, forward declarations, cycles, and arrays
+   * whose size does not fit 32 bits.
+   */
   sizeOf(id: BtfId): number | undefined {
     let count = 1
     for (let step = 0; step < MAX_CHAIN; step++) {
@@ -184,9 +187,9 @@ export class Btf {
         case BTF_KIND.ENUM64:
         case BTF_KIND.FLOAT:
         case BTF_KIND.DATASEC:
-          return count * this.#word(id, 2)
+          return fitting(count * this.#word(id, 2))
         case BTF_KIND.PTR:
-          return count * POINTER_BYTES
+          return fitting(count * POINTER_BYTES)
         case BTF_KIND.ARRAY:
           count *= this.#word(id, 5)
           id = this.#word(id, 3) as BtfId
@@ -375,3 +378,5 @@ export class Btf {
     }
   }
 }
+
+const fitting = (bytes: number): number | undefined => (bytes <= 0xffff_ffff ? bytes : undefined)

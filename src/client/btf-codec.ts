@@ -40,21 +40,60 @@ export interface BtfCodecOptions {
 /** Types nest at most this deep: BTF itself cannot contain itself by value, a damaged one can. */
 const MAX_DEPTH = 32
 
-/** The codec of a type, or undefined where it has no size (void, a function, a forward declaration). */
+/** Integers are at most `__int128`. */
+const MAX_INTEGER_BYTES = 16
+
+/**
+ * Parts that a value may be read as: so many, and so many for each byte, since the members of a union read the same
+ * bytes. Hostile types make any number of parts of none: arrays of empty structs, unions of unions.
+ */
+const MAX_PARTS = 1 << 16
+const MAX_PARTS_PER_BYTE = 8
+
+/**
+ * The codec of a type, or undefined where it has no size (void, a function, a forward declaration) or is none that
+ * C can say. Members that do not lie inside of their struct are left out.
+ */
 export function btfCodec(btf: Btf, type: BtfId, options: BtfCodecOptions = {}): Codec<BtfValue> | undefined {
-  return build({ btf, charArrays: options.charArrays ?? 'string', enums: options.enums ?? 'value' }, type, 0)
+  const { charArrays = 'string', enums = 'value' } = options
+  return build({ btf, charArrays, enums, built: new Map() }, type, 0)
+}
+
+/** A codec that knows how many parts a value is read as. */
+interface Built extends Codec<BtfValue> {
+  readonly parts?: number
+  /** Of a struct, union or section: for the one around it, where this has no name. */
+  readonly fields?: readonly Field[]
 }
 
 interface Context {
   readonly btf: Btf
   readonly charArrays: 'string' | 'bytes'
   readonly enums: 'value' | 'name'
+  /** Undefined while it is being built: what holds itself has no codec. */
+  readonly built: Map<BtfId, Built | undefined>
 }
 
-function build(context: Context, id: BtfId, depth: number): Codec<BtfValue> | undefined {
+function build(context: Context, id: BtfId, depth: number): Built | undefined {
   if (depth > MAX_DEPTH) return undefined
+  const { btf, built } = context
+  const resolved = btf.resolve(id)
+  if (built.has(resolved)) return built.get(resolved)
+  built.set(resolved, undefined)
+  const codec = buildNew(context, resolved, depth)
+  const isBounded = codec !== undefined && (codec.parts ?? 1) <= MAX_PARTS + MAX_PARTS_PER_BYTE * codec.size
+  built.set(resolved, isBounded ? codec : undefined)
+  return built.get(resolved)
+}
+
+function buildNew(context: Context, id: BtfId, depth: number): Built | undefined {
   const { btf } = context
-  const type = btf.typeById(btf.resolve(id))
+  const type = btf.typeById(id)
+  if (
+    (type.kind === BTF_KIND.INT || type.kind === BTF_KIND.ENUM || type.kind === BTF_KIND.ENUM64) &&
+    !hasWidth(type)
+  )
+    return undefined
   switch (type.kind) {
     case BTF_KIND.INT:
       return integer(type)
@@ -86,12 +125,17 @@ function build(context: Context, id: BtfId, depth: number): Codec<BtfValue> | un
         offset: variable.offset,
         codec: build(context, variable.type, depth + 1),
       }))
-      return record(type.size, members)
+      return record(
+        type.size,
+        members.filter(({ offset, codec }) => offset + (codec?.size ?? 0) <= type.size),
+      )
     }
     default:
       return undefined
   }
 }
+
+const hasWidth = ({ size }: BtfInt | BtfEnum): boolean => size > 0 && size <= MAX_INTEGER_BYTES
 
 function integer(type: BtfInt): Codec<BtfValue> {
   if (type.isBool) {
@@ -180,9 +224,10 @@ function rawBytes(length: number): Codec<BtfValue> {
   }
 }
 
-function sequence(element: Codec<BtfValue>, count: number): Codec<BtfValue> {
+function sequence(element: Built, count: number): Built {
   return {
     size: element.size * count,
+    parts: count * (element.parts ?? 1) + 1,
     get: (view, offset) =>
       Array.from({ length: count }, (_, index) => element.get(view, offset + index * element.size)),
     set(view, offset, value) {
@@ -200,13 +245,18 @@ interface Field {
   readonly name: string
   /** Bytes from the start of the composite. */
   readonly offset: number
-  readonly codec: Codec<BtfValue> | undefined
+  readonly codec: Built | undefined
 }
 
-function composite(context: Context, type: BtfComposite, depth: number): Codec<BtfValue> {
+function composite(context: Context, type: BtfComposite, depth: number): Built | undefined {
   const fields: Field[] = []
+  let parts = 1
   for (const member of type.members) {
     const codec = build(context, member.type, depth + 1)
+    const bits = member.bitSize === 0 ? (codec?.size ?? 0) * 8 : member.bitSize
+    if (member.bitOffset + bits > type.size * 8) continue
+    parts += codec?.parts ?? 1
+    if (parts > MAX_PARTS + MAX_PARTS_PER_BYTE * type.size) return undefined
     if (member.name !== '') {
       fields.push(
         member.bitSize === 0
@@ -217,22 +267,20 @@ function composite(context: Context, type: BtfComposite, depth: number): Codec<B
     }
     const inner = context.btf.typeById(context.btf.resolve(member.type))
     if (inner.kind !== BTF_KIND.STRUCT && inner.kind !== BTF_KIND.UNION) continue
-    const flat = codec as (Codec<BtfValue> & { readonly fields?: readonly Field[] }) | undefined
-    for (const field of flat?.fields ?? []) {
+    for (const field of codec?.fields ?? []) {
       fields.push({ ...field, offset: field.offset + member.bitOffset / 8 })
     }
   }
   return record(type.size, fields)
 }
 
-function record(
-  size: number,
-  fields: readonly Field[],
-): Codec<BtfValue> & { readonly fields: readonly Field[] } {
+function record(size: number, fields: readonly Field[]): Built {
   const known = new Map(fields.map((field) => [field.name, field]))
+  const parts = fields.reduce((sum, { codec }) => sum + (codec?.parts ?? 1), 1)
   return {
     size,
     fields,
+    parts,
     get(view, offset) {
       const value: Record<string, BtfValue> = {}
       for (const { name, offset: start, codec } of fields) {
@@ -261,7 +309,7 @@ function bitField(
   btf: Btf,
   member: { readonly type: BtfId; readonly bitOffset: number; readonly bitSize: number },
   whole: Codec<BtfValue> | undefined,
-): Codec<BtfValue> | undefined {
+): Built | undefined {
   if (whole === undefined) return undefined
   const type = btf.typeById(btf.resolve(member.type))
   const isSigned = 'isSigned' in type && type.isSigned

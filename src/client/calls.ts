@@ -22,6 +22,7 @@ const LOAD_ATTEMPTS = 5
  */
 const MAP_CREATE_BYTES = mapCreateAttr.offsets.excl_prog_hash
 const PROG_LOAD_BYTES = progLoadAttr.offsets.signature
+const LOG_TRUE_SIZE = progLoadAttr.offsets.log_true_size
 
 /** bpf(2) with a copy of `attr`; `attr` holds afterwards what the kernel wrote. */
 export function bpf(
@@ -81,6 +82,8 @@ export interface ProgramLoadAnswer {
   /** An open program, or -errno. */
   readonly result: Descriptor | number
   readonly log: string
+  /** Bytes that the whole log takes, its NUL included; 0 where the kernel does not tell (before Linux 6.4). */
+  readonly wholeLogBytes: number
 }
 
 const FUNC_INFO_BYTES = 8
@@ -140,6 +143,7 @@ export function loadProgram(
   return {
     result: fd < 0 ? fd : new Descriptor(syscalls, fd),
     log: logBuffer === undefined ? '' : textOf(logBuffer.bytes),
+    wholeLogBytes: new DataView(attr.buffer, attr.byteOffset).getUint32(LOG_TRUE_SIZE, true),
   }
 }
 

@@ -23,7 +23,10 @@ import { patchReference } from './references.ts'
 import { type CollectionSpec, linkProgram, ObjectError, type ProgramSpec } from './spec/index.ts'
 import { type SourceLine, sourceLookup } from './verifier-report.ts'
 
-/** A refused program is loaded again with a log of this size, doubled until it fits or is the largest allowed. */
+/**
+ * A refused program is loaded again with a log of this size, then of the size that the kernel says it takes; where it
+ * does not say, doubled until it fits or is the largest allowed.
+ */
 const FIRST_LOG_BYTES = 64 * 1024
 const LARGEST_LOG_BYTES = 16 * 1024 * 1024
 
@@ -118,11 +121,13 @@ function loadWithLog(syscalls: Syscalls, program: ProgramToLoad, logLevel: numbe
     const { result } = loadProgram(syscalls, program, undefined)
     if (typeof result !== 'number') return { result, log: '', isTruncated: false }
   }
-  for (let sizeBytes = FIRST_LOG_BYTES; ; sizeBytes *= 2) {
-    const { result, log } = loadProgram(syscalls, program, { level: logLevel || 1, sizeBytes })
+  let sizeBytes = FIRST_LOG_BYTES
+  for (;;) {
+    const { result, log, wholeLogBytes } = loadProgram(syscalls, program, { level: logLevel || 1, sizeBytes })
     if (result !== -ENOSPC || sizeBytes >= LARGEST_LOG_BYTES) {
       return { result, log, isTruncated: result === -ENOSPC }
     }
+    sizeBytes = Math.min(LARGEST_LOG_BYTES, Math.max(sizeBytes * 2, wholeLogBytes))
   }
 }
 

@@ -31,7 +31,7 @@ export function embeddedObjects(directories: readonly string[], packageName: str
 }
 
 /** Every BPF object in `bytes`, from its ELF header to the end of its last section. */
-function objectsIn(bytes: Buffer): Uint8Array[] {
+export function objectsIn(bytes: Buffer): Uint8Array[] {
   const found: Uint8Array[] = []
   const magic = Buffer.from('\x7fELF\x02\x01\x01', 'latin1')
   for (let at = bytes.indexOf(magic); at >= 0; at = bytes.indexOf(magic, at + 4)) {

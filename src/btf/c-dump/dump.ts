@@ -11,7 +11,7 @@ import { BtfError } from '../error.ts'
 import { BTF_KIND } from '../kinds.ts'
 import type { BtfComposite, BtfEnum, BtfForward, BtfId, BtfModifier, BtfType } from '../types.ts'
 import { DefinitionOrder } from './order.ts'
-import { paddingOf } from './padding.ts'
+import { type Hole, paddingOf } from './padding.ts'
 
 /** Deepest nesting of nameless types and declarators; real ones have some ten. */
 const MAX_DEPTH = 500
@@ -231,8 +231,7 @@ class CDump {
     for (const member of type.members) {
       const nextAlign = isPacked ? 1 : btf.alignOf(member.type) || 1
       const isInBitField = isAfterBitField && member.bitSize > 0
-      for (const pad of paddingOf({ from: at, to: member.bitOffset, nextAlign, isInBitField }))
-        text += `\n${indent}${pad};`
+      text += this.#padding({ from: at, to: member.bitOffset, nextAlign, isInBitField }, indent)
       text += `\n${indent}${this.#declare(member.type, member.name, level + 1, depth + 1)}`
       if (member.bitSize > 0) text += `: ${member.bitSize}`
       text += ';'
@@ -242,11 +241,22 @@ class CDump {
     // What fills a union at its end cannot be said by members; bpftool leaves it out, too.
     if (isStruct) {
       const nextAlign = btf.alignOf(type.id) || 1
-      for (const pad of paddingOf({ from: at, to: type.size * 8, nextAlign, isInBitField: false }))
-        text += `\n${indent}${pad};`
+      text += this.#padding({ from: at, to: type.size * 8, nextAlign, isInBitField: false }, indent)
     }
     if (type.members.length > 0 || type.size > 0) text += `\n${'\t'.repeat(level)}`
     return `${text}}${isPacked ? ' __attribute__((packed))' : ''}`
+  }
+
+  /** A hole as lines of members. A hostile struct says that there are gigabytes between two members. */
+  #padding(hole: Hole, indent: string): string {
+    this.#stepsLeft -= Math.max(0, hole.to - hole.from) / 64
+    if (this.#stepsLeft <= 0) {
+      const bytes = Math.ceil((hole.to - hole.from) / 8)
+      throw new TooMuch(`expected holes that a header can be filled up with, found one of ${bytes} bytes`)
+    }
+    return paddingOf(hole)
+      .map((pad) => `\n${indent}${pad};`)
+      .join('')
   }
 
   /** Whether a compiler would lay the struct out otherwise unless told that it is packed. */

@@ -117,7 +117,7 @@ function elementValue({ btf, relocation, bitOffset }: Access, element: BtfId): C
   const bytes = btf.sizeOf(element)
   if (bytes === undefined) return 'expected elements with a size, found none'
   if (relocation === CORE_KIND.FIELD_BYTE_OFFSET) {
-    return { ...certain(bitOffset / 8), memory: memoryOf(btf, element) }
+    return { ...certain(Math.floor(bitOffset / 8)), memory: memoryOf(btf, element) }
   }
   if (relocation === CORE_KIND.FIELD_BYTE_SIZE) return certain(bytes)
   return 'expected a member, found an element of an array'
