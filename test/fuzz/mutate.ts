@@ -128,13 +128,16 @@ function read(view: DataView, { at, bytes }: Field): number {
 function write(view: DataView, { at, bytes }: Field, value: number): void {
   switch (bytes) {
     case 1:
-      return view.setUint8(at, value)
+      view.setUint8(at, value)
+      break
     case 2:
-      return view.setUint16(at, value, true)
+      view.setUint16(at, value, true)
+      break
     case 4:
-      return view.setUint32(at, value >>> 0, true)
+      view.setUint32(at, value >>> 0, true)
+      break
     case 8:
-      return view.setBigUint64(at, BigInt.asUintN(64, BigInt(Math.trunc(value))), true)
+      view.setBigUint64(at, BigInt.asUintN(64, BigInt(Math.trunc(value))), true)
   }
 }
 
