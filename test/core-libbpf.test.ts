@@ -1,7 +1,7 @@
 /**
  * CO-RE against libbpf: the same objects, fitted to the same kernels, must have the same instructions. Objects are the
- * project's own (every kind of relocation, and generated ones against generated kernels) and, where Debian's package
- * libbpf-tools is installed, those inside its programs.
+ * project's own: every kind of relocation, and generated ones against generated kernels. Others' objects are in
+ * tools-objects.test.ts.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,12 +10,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Btf, CORE_KINDS, CoreError } from '../src/btf/index.ts'
-import { coreRelocator, relocateCore } from '../src/client/core.ts'
-import { LoadError } from '../src/client/errors.ts'
-import { type CollectionSpec, type LinkedProgram, linkProgram, openObject } from '../src/client/spec/index.ts'
+import { type LinkedProgram, openObject } from '../src/client/spec/index.ts'
 import { ElfError, parseElf } from '../src/elf/index.ts'
+import { type Comparison, compareWithLibbpf, relocated } from './support/core-comparison.ts'
 import { coreSources } from './support/core-source.ts'
-import { embeddedObjects } from './support/embedded-objects.ts'
 import { LibbpfOracle } from './support/libbpf-oracle.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'anybpf-core-'))
@@ -53,76 +51,12 @@ function typesIn(path: string): Btf {
 let kernelTypes: Btf | undefined
 const machineTypes = (): Btf => (kernelTypes ??= typesIn(vmlinux))
 
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
-
-/** Instructions as hexadecimal, 8 bytes each; those that name a map's descriptor have it filled in, others masked. */
-function slotsOf(
-  instructions: Uint8Array,
-  linked: LinkedProgram,
-  fdOf: ((map: string) => number) | undefined,
-): string[] {
-  const bytes = instructions.slice()
-  const view = new DataView(bytes.buffer)
-  for (const reference of linked.references) {
-    const at = reference.instruction * 8
-    if (reference.kind === 'extern' || reference.kind === 'externCall') {
-      bytes.fill(0, at + 1, at + (reference.kind === 'extern' ? 16 : 8))
-    } else if (fdOf !== undefined) {
-      view.setUint8(at + 1, (view.getUint8(at + 1) & 15) | ((reference.kind === 'map' ? 1 : 2) << 4))
-      view.setInt32(at + 4, fdOf(reference.map), true)
-      if (reference.kind === 'mapValue') view.setInt32(at + 12, reference.offset, true)
-    }
-  }
-  return Array.from({ length: bytes.length / 8 }, (_, i) => hexOf(bytes.subarray(i * 8, i * 8 + 8)))
-}
-
-interface Comparison {
-  programs: number
-  instructions: number
-  relocations: number
-  poisoned: number
-  /** Relocations by kind. */
-  readonly kinds: Set<number>
-}
-
 /** Compares every instruction of every program; `btf` is the file with the kernel's types. */
 function compare(object: string, target: Btf, btf?: string): Comparison {
-  const answer = (oracle as LibbpfOracle).ask(btf === undefined ? { object } : { object, btf })
-  const spec = openObject(new Uint8Array(readFileSync(object)), { name: nameOf(object) })
-  if (!('programs' in spec)) throw new Error(spec.message)
-  expect(answer.errno, answer.log.slice(-500)).toBe(0)
-  const done: Comparison = { programs: 0, instructions: 0, relocations: 0, poisoned: 0, kinds: new Set() }
-  for (const [linked, applied] of relocated(spec, target)) {
-    if (applied instanceof CoreError) throw new Error(`${linked.name}: ${applied.message}`)
-    const theirs = answer.programs.get(linked.name)
-    if (theirs === undefined) throw new Error(`libbpf has no program ${linked.name}`)
-    const fdOf = (map: string): number => {
-      const one = spec.maps.find(({ name }) => name === map) as CollectionSpec['maps'][number]
-      return answer.maps.get(one.name) ?? answer.maps.get(one.kernelName) ?? -1
-    }
-    const [a, b] = [slotsOf(linked.instructions, linked, fdOf), slotsOf(theirs, linked, undefined)]
-    expect(a, linked.name).toEqual(b)
-    done.programs++
-    done.instructions += a.length
-    done.relocations += applied.length
-    done.poisoned += applied.filter((one) => one.poisoned !== undefined).length
-    for (const { kind } of linked.coreRelocations) done.kinds.add(kind)
-  }
+  const done = compareWithLibbpf(oracle as LibbpfOracle, object, target, btf)
+  expect(done.differences).toEqual([])
   return done
 }
-
-function* relocated(spec: CollectionSpec, target: Btf) {
-  const names = spec.programs.map(({ name }) => name)
-  const relocator = coreRelocator(spec, new Set(names), { types: () => target, allTypes: () => [target] })
-  if (relocator instanceof LoadError) throw new Error(relocator.message)
-  for (const name of names) {
-    const linked = linkProgram(spec, name)
-    if (!('instructions' in linked)) throw new Error(linked.message)
-    yield [linked, relocator === undefined ? [] : relocateCore(linked, relocator)] as const
-  }
-}
-
-const nameOf = (path: string): string => (path.split('/').at(-1) as string).split('.')[0] as string
 
 describe.skipIf(noKernel !== '')(`this machine's kernel${noKernel && ` (${noKernel})`}`, () => {
   const source = readFileSync(fileURLToPath(new URL('./data/core/all-kinds.bpf.c', import.meta.url)), 'utf8')
@@ -132,26 +66,6 @@ describe.skipIf(noKernel !== '')(`this machine's kernel${noKernel && ` (${noKern
     expect(done.programs).toBe(9)
     expect(done.poisoned).toBeGreaterThan(0)
   })
-
-  const tools = embeddedObjects(['/usr/sbin', '/usr/bin'], 'libbpf-tools')
-  test.skipIf(tools.length === 0)(
-    `the ${tools.length} objects of libbpf-tools${tools.length === 0 ? ' (needs the package libbpf-tools)' : ''}`,
-    () => {
-      const sum = { objects: 0, programs: 0, instructions: 0, relocations: 0, poisoned: 0 }
-      for (const { name, bytes } of tools) {
-        const path = join(scratch, `${name}.bpf.o`)
-        writeFileSync(path, bytes)
-        const done = compare(path, machineTypes())
-        sum.objects++
-        sum.programs += done.programs
-        sum.instructions += done.instructions
-        sum.relocations += done.relocations
-        sum.poisoned += done.poisoned
-      }
-      console.log('libbpf-tools, equal to libbpf:', JSON.stringify(sum))
-      expect(sum.relocations).toBeGreaterThan(sum.poisoned)
-    },
-  )
 })
 
 describe.skipIf(reason !== '')(`generated kernels${reason && ` (${reason})`}`, () => {

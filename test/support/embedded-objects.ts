@@ -1,6 +1,7 @@
 /** BPF objects inside other programs: libbpf's skeletons carry them as constants. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 
 export interface EmbeddedObject {
   /** Name of the program that it was found in, with a number where there are several. */
@@ -11,23 +12,38 @@ export interface EmbeddedObject {
 const EM_BPF = 247
 const SHT_NOBITS = 8
 
-/** The objects in the programs that a Debian package has put into `directories`; none if it is not installed. */
-export function embeddedObjects(directories: readonly string[], packageName: string): EmbeddedObject[] {
+/** The files that a Debian package has put into `directories`; none if it is not installed. */
+export function filesOfPackage(packageName: string, directories: readonly string[]): string[] {
   const listing = spawnSync('dpkg', ['-L', packageName], { encoding: 'utf8' })
   if (listing.status !== 0) return []
-  const programs = listing.stdout
+  return listing.stdout
     .split('\n')
     .filter((path) => directories.some((directory) => path.startsWith(`${directory}/`)) && existsSync(path))
+}
+
+/** The objects in files and folders, in the order of their names. */
+export function objectsUnder(paths: readonly string[]): EmbeddedObject[] {
   const objects: EmbeddedObject[] = []
   // Several names may be links to one program.
-  for (const path of new Set(programs.map((program) => realpathSync(program)))) {
-    const name = path.split('/').at(-1) as string
+  for (const path of new Set(paths.flatMap(filesUnder).map((file) => realpathSync(file)))) {
+    const name = (path.split('/').at(-1) as string).split('.')[0] as string
     for (const bytes of objectsIn(readFileSync(path))) {
       const already = objects.filter((one) => one.name === name || one.name.startsWith(`${name}-`)).length
       objects.push({ name: already === 0 ? name : `${name}-${already}`, bytes })
     }
   }
   return objects
+}
+
+function filesUnder(path: string): string[] {
+  // A link may lead to what the package does not hold.
+  if (!existsSync(path)) return []
+  const stats = statSync(path)
+  if (stats.isDirectory())
+    return readdirSync(path)
+      .sort()
+      .flatMap((name) => filesUnder(join(path, name)))
+  return stats.isFile() ? [path] : []
 }
 
 /** Every BPF object in `bytes`, from its ELF header to the end of its last section. */

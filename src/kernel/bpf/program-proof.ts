@@ -30,7 +30,7 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const verdict = core.verifier.verify(inputOf(core, load))
   if (!verdict.accepted) return verdict
   const { attach } = copied
-  if (attach !== undefined && attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) {
+  if (attach !== undefined && attachesToFunction(attr)) {
     const types = core.kernelBtf?.types
     const name = types?.nameOf(attach.btfId as BtfId) ?? ''
     if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
@@ -87,6 +87,12 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     ...(attach === undefined ? {} : { attach }),
     ...(registersBytes === undefined ? {} : { registersBytes }),
   }
+}
+
+/** Whether the program is for a function, which must be there; raw tracepoints and iterators are types alone. */
+function attachesToFunction(attr: ProgramAttr): boolean {
+  if (attr.prog_type !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return false
+  return programType(attr.prog_type)?.linkAttachTypes.includes(attachTypeOf(attr)) === true
 }
 
 /** Source: check_attach_btf_id() of kernel/bpf/verifier.c of Linux. */
