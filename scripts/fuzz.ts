@@ -109,18 +109,12 @@ async function watched(name: string): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'anybpf-fuzz-'))
   const note = join(folder, 'input')
   const objects = values.objects.flatMap((path) => ['--objects', path])
+  const { runs, seed, out, verdicts } = values
   const args = [
-    '--target',
-    name,
-    '--runs',
-    values.runs,
-    '--seed',
-    values.seed,
-    '--out',
-    values.out,
-    ...objects,
+    ...['--target', name, '--runs', runs, '--seed', seed, '--out', out],
+    ...['--verdicts', verdicts],
   ]
-  const child = fork(fileURLToPath(import.meta.url), [...args, '--note', note], {
+  const child = fork(fileURLToPath(import.meta.url), [...args, ...objects, '--note', note], {
     execArgv: ['--import', 'tsx', `--max-old-space-size=${HEAP_MB}`],
   })
   let isHanging = false

@@ -2,10 +2,26 @@
 import { E2BIG, EFAULT } from '../abi/index.ts'
 import type { UserAccess } from './types.ts'
 
-/** A copy of `sizeBytes` bytes, or undefined for -EFAULT. The caller has bounded the size. */
+/** What is copied at a time: a size is a claim, for which nothing is allocated that the user does not have. */
+const PIECE_BYTES = 1 << 20
+
+/** A copy of `sizeBytes` bytes, or undefined for -EFAULT. */
 export function readBytes(memory: UserAccess, pointer: bigint, sizeBytes: number): Uint8Array | undefined {
+  if (sizeBytes > PIECE_BYTES) return readPieces(memory, pointer, sizeBytes)
   const bytes = new Uint8Array(sizeBytes)
   return memory.read(pointer, bytes) ? bytes : undefined
+}
+
+function readPieces(memory: UserAccess, pointer: bigint, sizeBytes: number): Uint8Array | undefined {
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < sizeBytes; at += PIECE_BYTES) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, sizeBytes - at))
+    if (!memory.read(pointer + BigInt(at), piece)) return undefined
+    pieces.push(piece)
+  }
+  const bytes = new Uint8Array(sizeBytes)
+  for (const [i, piece] of pieces.entries()) bytes.set(piece, i * PIECE_BYTES)
+  return bytes
 }
 
 export function writeU32(memory: UserAccess, pointer: bigint, value: number): boolean {

@@ -5,20 +5,9 @@
  * bounds: time, and memory in relation to the input. The same target, seed and number of runs do the same, but for
  * what depends on time.
  */
-import { getHeapStatistics } from 'node:v8'
+import { boundedRun } from './bounded-run.ts'
 import { Random } from './random.ts'
-import { Flaw, type Seed, type Target } from './target.ts'
-
-export interface Bounds {
-  readonly runMs: number
-  readonly memoryBytes: (inputBytes: number) => number
-}
-
-/** Far above what real input takes; a run above them is repeated before it counts, as other processes take time too. */
-export const DEFAULT_BOUNDS: Bounds = {
-  runMs: 1500,
-  memoryBytes: (inputBytes) => (96 << 20) + 256 * inputBytes,
-}
+import type { Seed, Target } from './target.ts'
 
 export interface Failure {
   readonly target: string
@@ -45,7 +34,6 @@ export interface Report {
 export interface LoopOptions {
   readonly runs: number
   readonly seed: number
-  readonly bounds?: Bounds
   /** Stops after so many failures of different kinds. Default 1. */
   readonly mostFailures?: number
   /** Told of each input before it runs. */
@@ -60,15 +48,8 @@ interface Kept {
 /** Inputs kept for new ways; more would only take memory. */
 const MOST_KEPT = 4000
 
-const memoryInUse = (): number => {
-  const { used_heap_size, external_memory } = getHeapStatistics()
-  return used_heap_size + external_memory
-}
-
 export function fuzz(target: Target, options: LoopOptions): Report {
   const random = new Random(options.seed)
-  const bounds = options.bounds ?? DEFAULT_BOUNDS
-  const runMs = target.runMs ?? bounds.runMs
   const ways = new Map<string, number>()
   const kept: Kept[] = []
   const failures: Failure[] = []
@@ -92,19 +73,10 @@ export function fuzz(target: Target, options: LoopOptions): Report {
     const input = target.mutate(random, parent.seed, parent.bytes)
     history.push(input)
     options.onInput?.(run, input)
-    const before = memoryInUse()
-    const start = performance.now()
     try {
-      const way = target.run(input)
-      let took = performance.now() - start
-      const memory = memoryInUse() - before
-      if (took > runMs) took = Math.min(took, again(target, input), again(target, input))
-      if (took > slowestMs) [slowestMs, slowestInput] = [took, input]
-      mostMemoryBytes = Math.max(mostMemoryBytes, memory)
-      if (took > runMs) throw new Flaw(`takes ${took.toFixed(0)} ms`)
-      if (memory > bounds.memoryBytes(input.length)) {
-        throw new Flaw(`takes ${(memory / 2 ** 20).toFixed(0)} MiB for ${input.length} bytes of input`)
-      }
+      const { way, tookMs, memoryBytes } = boundedRun(target, input)
+      if (tookMs > slowestMs) [slowestMs, slowestInput] = [tookMs, input]
+      mostMemoryBytes = Math.max(mostMemoryBytes, memoryBytes)
       if (way.startsWith('accepted')) accepted++
       const seen = ways.get(way) ?? 0
       ways.set(way, seen + 1)
@@ -136,12 +108,6 @@ export function fuzz(target: Target, options: LoopOptions): Report {
 function fresh(random: Random, target: Target): Kept {
   const seed = random.pick(target.seeds)
   return { seed, bytes: seed.bytes }
-}
-
-function again(target: Target, input: Uint8Array): number {
-  const start = performance.now()
-  target.run(input)
-  return performance.now() - start
 }
 
 /** The first line of the project's own that a stack names: failures there are of one kind. */

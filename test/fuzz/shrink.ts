@@ -1,4 +1,5 @@
 /** Making what fails small: fewer inputs, then fewer changes to the last one. */
+import { boundedRun } from './bounded-run.ts'
 import type { Failure } from './loop.ts'
 import type { Target } from './target.ts'
 
@@ -10,11 +11,7 @@ type Fails = (inputs: readonly Uint8Array[]) => boolean
 export function fails(target: Target, inputs: readonly Uint8Array[]): string | undefined {
   let message: string | undefined
   try {
-    for (const input of inputs) {
-      const start = performance.now()
-      target.run(input)
-      if (performance.now() - start > (target.runMs ?? 1500)) message = 'takes too long'
-    }
+    for (const input of inputs) boundedRun(target, input)
   } catch (error) {
     message = String(error)
   }
