@@ -17,7 +17,7 @@ import { type Failure, fuzz } from '../test/fuzz/loop.ts'
 import { difference, fails, shrunken } from '../test/fuzz/shrink.ts'
 import { makeTarget, type TargetName, targetNames } from '../test/fuzz/targets/all.ts'
 
-const HANGS_AFTER_MS = 60_000
+const HANGS_AFTER_MS = 180_000
 const HEAP_MB = 1024
 const MOST_FAILURES = 10
 const WAYS_SHOWN = 12

@@ -8,6 +8,7 @@ import { loadProgram, readFile, readTextFile } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
 import { gunzip } from './gunzip.ts'
 import { btfInfo, loadedBtf, objectIds, openObjectById } from './kernel-objects.ts'
+import { mapTypes } from './kernel-types.ts'
 import type { LoadOptions } from './load-options.ts'
 import { Owner } from './owner.ts'
 
@@ -45,12 +46,13 @@ export class KernelFacts implements Disposable {
   #readTypes(): Btf | LoadError {
     const given = this.#given
     if (given instanceof Btf) return given
-    const bytes = given ?? readFile(this.#syscalls, TYPES)
+    const bytes = given ?? mapTypes(this.#syscalls, TYPES) ?? readFile(this.#syscalls, TYPES)
     if (typeof bytes === 'number') {
       const message = `the kernel's types cannot be read from ${TYPES}: ${errnoName(bytes)}; give them as the option targetBtf`
       return new LoadError('environment', '', message, -bytes)
     }
-    const btf = Btf.parse(bytes)
+    // What a running kernel has as its own types needs no second check.
+    const btf = given === undefined ? Btf.parseTrusted(bytes) : Btf.parse(bytes)
     if (btf instanceof Btf) return btf
     const place = given === undefined ? TYPES : 'the option targetBtf'
     return new LoadError('environment', '', `the kernel's types in ${place} are malformed: ${btf.message}`)

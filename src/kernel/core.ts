@@ -73,6 +73,8 @@ export class KernelCore implements MapHost, Disposable {
     this.cpuCount = port.cpuCount
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
     this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
+    // Checked now, so that the first program to be loaded does not wait for it.
+    this.#kernelBtf.types
     this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount, this.#structBytes('cpumask'))
     this.random = options.random ?? fixedSequence()
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)

@@ -10,7 +10,7 @@ import { NetNamespaceFile } from './net-namespace.ts'
 import type { OpenFile } from './open-file.ts'
 import { KPROBE_PMU_TYPE } from './perf-event-open.ts'
 import type { KernelProcess } from './process.ts'
-import { StaticFile, TracePipeFile } from './text-file.ts'
+import { KernelTypesFile, StaticFile, TracePipeFile } from './text-file.ts'
 
 const O_DIRECTORY = 0o200000
 
@@ -35,7 +35,7 @@ export const fileTable: readonly FileRow[] = [
   },
   {
     path: /^\/sys\/kernel\/btf\/vmlinux$/,
-    open: ({ core }) => (core.kernelBtf === undefined ? -ENOENT : new StaticFile(core.kernelBtf.bytes)),
+    open: ({ core }) => (core.kernelBtf === undefined ? -ENOENT : new KernelTypesFile(core.kernelBtf.bytes)),
   },
   {
     path: /^\/sys\/kernel\/(?:debug\/)?tracing\/trace_pipe$/,

@@ -15,13 +15,20 @@ import {
   type RunOutcome,
 } from './engine.ts'
 
+/** Compiled when it first runs, or is looked at: objects have programs that are never attached. */
 class Compiled implements Executable {
-  readonly program: CompiledProgram
   readonly #engine: JitEngine
+  readonly #compile: (executable: Executable) => CompiledProgram
+  #program: CompiledProgram | undefined
 
-  constructor(engine: JitEngine, program: CompiledProgram) {
+  constructor(engine: JitEngine, compile: (executable: Executable) => CompiledProgram) {
     this.#engine = engine
-    this.program = program
+    this.#compile = compile
+  }
+
+  get program(): CompiledProgram {
+    this.#program ??= this.#compile(this)
+    return this.#program
   }
 
   get image(): Uint8Array {
@@ -81,10 +88,11 @@ export class JitEngine implements Engine {
   }
 
   prepare(program: Program, options: PrepareOptions = {}): Executable {
-    const compiled = this.#jit.compile(program, options)
-    const executable = new Compiled(this, compiled)
-    this.#executables.set(compiled, executable)
-    return executable
+    return new Compiled(this, (executable) => {
+      const compiled = this.#jit.compile(program, options)
+      this.#executables.set(compiled, executable)
+      return compiled
+    })
   }
 
   run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {

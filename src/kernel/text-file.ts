@@ -1,6 +1,7 @@
-import { EAGAIN, EINVAL, POLLIN } from '../abi/index.ts'
-import { OpenFile } from './open-file.ts'
+import { EACCES, EAGAIN, EINVAL, PAGE_SIZE, POLLIN } from '../abi/index.ts'
+import { type MmapRequest, OpenFile } from './open-file.ts'
 import type { TracePipe } from './trace-pipe.ts'
+import type { Mapping } from './types.ts'
 
 /** A file whose contents are known when it is opened. */
 export class StaticFile extends OpenFile {
@@ -23,6 +24,26 @@ export class StaticFile extends OpenFile {
   }
 
   protected end(): void {}
+}
+
+/** /sys/kernel/btf/vmlinux: may be mapped, to be read and not shared. Source: btf_sysfs_vmlinux_mmap() of Linux. */
+export class KernelTypesFile extends StaticFile {
+  readonly #types: Uint8Array
+
+  constructor(types: Uint8Array) {
+    super(types)
+    this.#types = types
+  }
+
+  override mmap({ lengthBytes, writable, shared, offsetBytes }: MmapRequest): Mapping | number {
+    if (offsetBytes !== 0) return -EINVAL
+    if (writable || shared) return -EACCES
+    const whole = Math.ceil(this.#types.length / PAGE_SIZE) * PAGE_SIZE
+    if (lengthBytes > whole) return -EINVAL
+    const pages = new Uint8Array(lengthBytes)
+    pages.set(this.#types.subarray(0, lengthBytes))
+    return { lengthBytes, writable: false, bytes: () => pages, close: () => {} }
+  }
 }
 
 /** /sys/kernel/tracing/trace_pipe: reading takes the lines away. */
