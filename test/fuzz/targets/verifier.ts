@@ -63,7 +63,8 @@ export class VerifierTarget implements Target {
     if (silent.accepted) return 'accepted'
     if (silent.errno === E2BIG) return 'errno 7'
     const verdict = prove({ ...input, logLevel: 1 })
-    if (verdict.accepted || verdict.errno !== silent.errno) throw new Flaw('with a log, the verdict is another')
+    if (verdict.accepted || verdict.errno !== silent.errno)
+      throw new Flaw('with a log, the verdict is another')
     if (!(verdict.errno > 0)) throw new Flaw(`refused with errno ${verdict.errno}`)
     const lines = verdict.log.trimEnd().split('\n')
     const reason = lines.findLast((line) => !/^(processed|verification time|stack depth)/.test(line)) ?? ''
