@@ -226,6 +226,21 @@ describe('a refused program', () => {
     expectNothingLeft(kernel)
   })
 
+  test.each([
+    [300 * 1024, false, 3],
+    [20 * 1024 * 1024, true, 3],
+  ])(
+    'with a log of %i bytes gets a buffer of that size where the kernel tells it',
+    (bytes, isTruncated, loads) => {
+      const long = `${'x'.repeat(bytes)}\nR1 is bad\n`
+      const kernel = new FakeKernel({ tellsLogSize: true, verify: () => ({ errno: EACCES, log: long }) })
+      const error = load(syscount, kernel) as VerifierError
+      expect(error.isTruncated).toBe(isTruncated)
+      expect(error.log.length).toBe(isTruncated ? 16 * 1024 * 1024 : long.length)
+      expect(kernel.calls.filter((call) => call === 'BPF_PROG_LOAD')).toHaveLength(loads)
+    },
+  )
+
   test('without a log says what the kernel answered', () => {
     const kernel = new FakeKernel({ fail: (_index, call) => (call === 'BPF_PROG_LOAD' ? -EPERM : undefined) })
     const error = load(syscount, kernel)

@@ -60,6 +60,8 @@ export interface FakeKernelOptions {
   readonly fail?: (index: number, call: string) => number | undefined
   /** The verifier: a refusal and its log. */
   readonly verify?: (name: string, instructions: Uint8Array) => { errno: number; log: string } | undefined
+  /** Whether it says how much room a log takes, as Linux since 6.4. */
+  readonly tellsLogSize?: boolean
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -121,7 +123,7 @@ export class FakeKernel implements abi.Syscalls {
       case abi.BPF_CMD.BPF_MAP_GET_NEXT_KEY:
         return this.#nextKey(abi.mapNextKeyAttr.read(bytes))
       case abi.BPF_CMD.BPF_PROG_LOAD:
-        return this.#loadProgram(abi.progLoadAttr.read(bytes))
+        return this.#loadProgram(abi.progLoadAttr.read(bytes), bytes)
       case abi.BPF_CMD.BPF_LINK_CREATE: {
         const { prog_fd, target_fd, bpf_cookie } = abi.linkCreatePerfEventAttr.read(bytes)
         const event = this.fds.get(target_fd)
@@ -312,7 +314,7 @@ export class FakeKernel implements abi.Syscalls {
     return 0
   }
 
-  #loadProgram(attr: FakeProgram['attr']): number {
+  #loadProgram(attr: FakeProgram['attr'], bytes: Uint8Array): number {
     const instructions = this.memory.view(attr.insns, attr.insn_cnt * 8).slice()
     const refused = this.#options.verify?.(attr.prog_name, instructions)
     if (refused !== undefined) {
@@ -320,6 +322,7 @@ export class FakeKernel implements abi.Syscalls {
       const log = new TextEncoder().encode(`${refused.log}\0`)
       const fits = log.length <= attr.log_size
       this.memory.view(attr.log_buf, attr.log_size).set(fits ? log : log.subarray(0, attr.log_size))
+      if (this.#options.tellsLogSize === true) abi.progLoadAttr.set(bytes, 'log_true_size', log.length)
       return fits ? -refused.errno : -abi.ENOSPC
     }
     return this.#open({
