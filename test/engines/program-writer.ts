@@ -184,6 +184,8 @@ class FunctionWriter {
         writer.emit({ opcode: MOV, dst: 2, imm: 0 })
         writer.emit({ opcode: MOV, dst: 3, imm: statement.target })
         writer.emit({ opcode: 0x85, imm: 12 })
+        // It gives nothing.
+        writer.emit({ opcode: MOV, dst: 0, imm: 12 })
         this.#afterCall()
         return
       case 'constant':
