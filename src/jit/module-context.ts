@@ -44,6 +44,7 @@ import { PagedAccess } from './paged-access.ts'
 import type { DecodedProgram } from './program.ts'
 import type { ArgumentCount } from './registers.ts'
 import { type Subprogram, subprogramsOf } from './registers.ts'
+import { type StackPart, stackSlots } from './stack-slots.ts'
 import { type Embedding, type FunctionScope, SubprogramTranslator } from './subprogram.ts'
 import { nothingKnown } from './values.ts'
 
@@ -93,6 +94,7 @@ export class ModuleContext {
   readonly #accesses = new Map<number, I32Function>()
   #check: I32Function | undefined
   readonly #demands = new Map<number, Demand>()
+  readonly #stackSlots = new Map<number, ReadonlyMap<number, StackPart>>()
   readonly #readForeign: ForeignRead | undefined
   readonly paged: PagedAccess | undefined
 
@@ -129,6 +131,22 @@ export class ModuleContext {
     })
     this.#demands.set(subprogram.entry, demand)
     return demand
+  }
+
+  /** Which accesses of a subprogram's stack are of locals, by their slots; none where nothing is proved. */
+  stackSlotsOf({ entry, flow, usesStack }: Subprogram): ReadonlyMap<number, StackPart> {
+    const known = this.#stackSlots.get(entry)
+    if (known !== undefined) return known
+    const found =
+      this.isChecked || !usesStack
+        ? new Map<number, StackPart>()
+        : stackSlots(flow, {
+            argumentCount: this.options.argumentCount,
+            calleeReads: (callee) => this.subprograms.get(callee)?.parameters ?? 0,
+            hasCallbacks: this.program.slots.some(({ row }) => row?.name === 'lddw_function'),
+          })
+    this.#stackSlots.set(entry, found)
+    return found
   }
 
   /** The bytes of the module. */

@@ -41,6 +41,7 @@ import type { PagedAccess } from './paged-access.ts'
 import type { Slot } from './program.ts'
 import { isFetch, type Subprogram } from './registers.ts'
 import { type Rotations, rotationsOf } from './rotation.ts'
+import type { StackPart } from './stack-slots.ts'
 import { type BlockTranslator, type Iteration, structured } from './structure.ts'
 import { nothingKnown, type Registers, step, type Value, valuesOf } from './values.ts'
 
@@ -100,6 +101,9 @@ export class SubprogramTranslator implements BlockTranslator {
   #rotations: Rotations = rotationsOf([])
   /** Values of 64 bits that would be rotated if more than their low word were kept. */
   readonly #halved = new Set<number>()
+  /** Parts of the stack that are locals, by the slots of their accesses, and these locals by place. */
+  readonly #parts: ReadonlyMap<number, StackPart>
+  readonly #partLocals = new Map<number, Local<ValueType>>()
   readonly #known: readonly (Registers | undefined)[]
   readonly #mayGoto: Local<'i32'> | undefined
   /** What is known at the instruction that is being translated. */
@@ -118,6 +122,7 @@ export class SubprogramTranslator implements BlockTranslator {
     this.embedding = embedding
     this.registers = registers
     this.#demand = context.demandOf(subprogram)
+    this.#parts = context.stackSlotsOf(subprogram)
     this.#known = valuesOf(subprogram.flow, embedding.entry)
     const hasMayGoto = subprogram.flow.blocks.some(
       ({ exit }) => exit.kind === 'branch' && exit.slot.row?.kind === 'may_goto',
@@ -400,7 +405,34 @@ export class SubprogramTranslator implements BlockTranslator {
     return { before: address.set(checked), address: address.get, offset: 0 }
   }
 
+  /** One of 64 bits, or a smaller one with zeroes above. */
+  #partLocal<T extends 'i32' | 'i64'>({ offset }: StackPart, type: T): Local<T> {
+    const known = this.#partLocals.get(offset) ?? (this.embedding.scope.local(type) as Local<ValueType>)
+    this.#partLocals.set(offset, known)
+    return known as Local<T>
+  }
+
+  #loadPart(part: StackPart, { dst }: Slot, { op, bits }: Row): Code {
+    if (bits === 64) return this.set(dst, this.#partLocal(part, 'i64').get)
+    const { get } = this.#partLocal(part, 'i32')
+    if (op !== 'ldsx') return this.setWord(dst, get)
+    const signed = bits === 8 ? i32.extend8_s(get) : bits === 16 ? i32.extend16_s(get) : get
+    return this.#wantsLowOnly(dst) ? this.#setLow(dst, signed) : this.set(dst, i64.extend_i32_s(signed))
+  }
+
+  #storePart(part: StackPart, { src, constant }: Slot, { bits }: Row): Code {
+    if (bits === 64) {
+      return this.#partLocal(part, 'i64').set(constant === undefined ? this.get(src) : i64.const(constant))
+    }
+    const mask = bits === 32 ? -1 : 2 ** bits - 1
+    const low = constant === undefined ? this.low(src) : i32.const(Number(constant) & mask)
+    const isWhole = constant !== undefined || bits === 32
+    return this.#partLocal(part, 'i32').set(isWhole ? low : i32.and(low, i32.const(mask)))
+  }
+
   #load(slot: Slot, row: Row): Code {
+    const part = this.#parts.get(slot.pc)
+    if (part !== undefined) return this.#loadPart(part, slot, row)
     const isForeign = this.context.options.foreignLoads?.has(slot.pc) === true
     const paged = this.#pagedAt(slot)
     const access = { register: this.get(slot.src), offset: slot.offset, sizeBytes: row.bits / 8 }
@@ -426,6 +458,8 @@ export class SubprogramTranslator implements BlockTranslator {
       const store = stores[row.bits] as (typeof store64)['full']
       return paged.store(this.context, this.embedding, access, value, (address) => store(address, value))
     }
+    const part = this.#parts.get(slot.pc)
+    if (part !== undefined) return this.#storePart(part, slot, row)
     const { before, address, offset } = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
     if (row.bits === 64) {
       const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)

@@ -2,8 +2,8 @@
  * The instructions of random programs.
  *
  * Registers r0 to r9 always hold numbers; pointers are made where they are used. The stack of each function holds, from
- * r10 down: 8 slots of data, a counter for each depth of loops, places for a key and a value, the context, a pointer
- * to the data of the caller (its own, where there is no caller that gave one), and a place for a pointer.
+ * r10 down: places for a key and a value, a counter for each depth of loops, the context, a pointer to the data of the
+ * caller (its own, where there is no caller that gave one), a place for a pointer, and 8 slots of data.
  */
 import { type Instruction, instruction, type Row, wideInstruction } from '../../src/isa/index.ts'
 import type { Body, Fields, RandomProgram, StackPointer, Statement } from './random-program.ts'
@@ -14,14 +14,16 @@ export type Maps = readonly { readonly address: bigint; readonly keySize: number
 export const CONTEXT_BYTES = 64
 const DATA_SLOTS = 8
 const MAX_LOOPS = 3
-const COUNTERS = -8 * (DATA_SLOTS + 1)
-const KEY = COUNTERS - 8 * MAX_LOOPS - 8
-/** A key may have 16 bytes. */
-const CONTEXT = KEY - 16
-const VALUE = CONTEXT - 8
-const PARENT = VALUE - 8
+/** The last 8 of 16 bytes; shorter keys end there, too. */
+const KEY = -8
+const VALUE = KEY - 16
+const COUNTERS = VALUE - 8
+const CONTEXT = COUNTERS - 8 * MAX_LOOPS
+const PARENT = CONTEXT - 8
 const POINTER = PARENT - 8
 const DATA_BYTES = 8 * DATA_SLOTS
+/** Lowest: what helpers are given lies above. */
+const DATA = POINTER - DATA_BYTES
 
 /** What a label stands for until all places are known. */
 interface Jump {
@@ -119,18 +121,18 @@ class FunctionWriter {
     const hasParent = writer.label()
     // Callbacks get none.
     if (this.#number > 0) writer.jump(hasParent, { opcode: 0x55, dst: 3, imm: 0 })
-    this.#pointTo(3, -DATA_BYTES)
+    this.#pointTo(3, DATA)
     writer.place(hasParent)
     writer.emit({ opcode: STORE, dst: 10, src: 3, offset: PARENT })
     for (let r = given; r <= 9; r++) writer.emit({ opcode: MOV, dst: r, imm: r * 0x1234567 })
     writer.emit({ opcode: MOV, dst: 0, imm: this.#number + 1 })
     for (let slot = 0; slot < DATA_SLOTS; slot++) {
-      writer.emit({ opcode: STORE, dst: 10, src: slot, offset: -8 * (slot + 1) })
+      writer.emit({ opcode: STORE, dst: 10, src: slot, offset: DATA + 8 * slot })
     }
     this.#body(statements, 0)
     for (let r = 1; r <= 9; r++) this.#mix(r)
     for (let slot = 0; slot < DATA_SLOTS; slot++) {
-      writer.emit({ opcode: LOAD, dst: 1, src: 10, offset: -8 * (slot + 1) })
+      writer.emit({ opcode: LOAD, dst: 1, src: 10, offset: DATA + 8 * slot })
       this.#mix(1)
     }
     writer.emit({ opcode: 0x95 })
@@ -280,7 +282,7 @@ class FunctionWriter {
   #plain(row: Row, given: Fields): void {
     const { dst, src, imm: value } = given
     if (row.kind === 'load' || row.kind === 'store' || row.kind === 'atomic') {
-      this.#access(row, given, 10, -8 * DATA_SLOTS)
+      this.#access(row, given, 10, DATA)
       return
     }
     this.#writer.emit({
@@ -335,15 +337,15 @@ class FunctionWriter {
     const writer = this.#writer
     switch (through) {
       case 'frame':
-        return { base: 10, offset: place - DATA_BYTES }
+        return { base: 10, offset: place + DATA }
       case 'copy':
         writer.emit({ opcode: 0xbf, dst: 9, src: 10 })
-        return { base: 9, offset: place - DATA_BYTES }
+        return { base: 9, offset: place + DATA }
       case 'moved':
-        this.#pointTo(9, -DATA_BYTES)
+        this.#pointTo(9, DATA)
         return { base: 9, offset: place }
       case 'loaded':
-        this.#pointTo(9, -DATA_BYTES)
+        this.#pointTo(9, DATA)
         writer.emit({ opcode: STORE, dst: 10, src: 9, offset: POINTER })
         writer.emit({ opcode: LOAD, dst: 9, src: 10, offset: POINTER })
         return { base: 9, offset: place }
@@ -353,7 +355,7 @@ class FunctionWriter {
         writer.emit({ opcode: 0x57, dst: 9, imm: place >= 8 ? 8 : 0 })
         writer.emit({ opcode: 0x87, dst: 9 })
         writer.emit({ opcode: 0x0f, dst: 9, src: 10 })
-        return { base: 9, offset: place - DATA_BYTES }
+        return { base: 9, offset: place + DATA }
       case 'parent':
         writer.emit({ opcode: LOAD, dst: 9, src: 10, offset: PARENT })
         return { base: 9, offset: place }
@@ -378,7 +380,7 @@ class FunctionWriter {
   /** In r4, through r5; `value` is what is written. */
   #bytes({ count, at, isStore, isBigEndian, value }: Extract<Statement, { kind: 'bytes' }>): void {
     const writer = this.#writer
-    const first = at - DATA_BYTES
+    const first = at + DATA
     if (!isStore) writer.emit({ opcode: MOV, dst: 4, imm: 0 })
     for (let n = 0; n < count; n++) {
       const shift = 8 * (isBigEndian ? count - 1 - n : n)
@@ -426,7 +428,7 @@ class FunctionWriter {
     if (later === 0) return
     const entry = this.#entries[this.#number + 1 + (wanted % later)] as number
     writer.emit({ opcode: LOAD, dst: how === 'loop' ? 3 : 2, src: 10, offset: CONTEXT })
-    if (how !== 'loop') this.#pointTo(3, -DATA_BYTES)
+    if (how !== 'loop') this.#pointTo(3, DATA)
     if (how === 'loop') {
       // The callback gets the index, then what r3 is.
       writer.emit({ opcode: MOV, dst: 1, imm: 3 })
