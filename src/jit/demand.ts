@@ -20,6 +20,15 @@ export interface DemandOptions {
   readonly calleeReads: (entry: number) => number
   /** Whether the access at the slot looks at all of its pointer, and not only at its offset in the arena. */
   readonly usesWholePointer: (slot: Slot) => boolean
+  /** Whether the slot leaves a pointer into the arena in r0, or zero: its low word says which. */
+  readonly givesPointer: (slot: Slot) => boolean
+}
+
+/** Whether a jump asks just whether r0 is zero. */
+export function isZeroTest({ dst, constant, row }: Slot): boolean {
+  const found: Row | undefined = row
+  const isEquality = found?.kind === 'jump' && (found.op === 'jeq' || found.op === 'jne')
+  return isEquality && dst === 0 && constant === 0n && found.bits === 64
 }
 
 /** 64-bit operations whose low word depends on nothing but the low words of the operands. */
@@ -57,7 +66,7 @@ export class Demand {
   }
 
   /** Behind the last instruction, what the jump at the end compares included. */
-  atEnd({ exit }: Block): number {
+  atEnd({ slots, exit }: Block): number {
     switch (exit.kind) {
       case 'none':
         return 0
@@ -65,6 +74,10 @@ export class Demand {
         return this.atStart[exit.to] as number
       case 'branch': {
         const after = (this.atStart[exit.taken] as number) | (this.atStart[exit.otherwise] as number)
+        const last = slots.at(-1)
+        if (last !== undefined && isZeroTest(exit.slot) && this.#options.givesPointer(last)) {
+          return after | lowOf(0)
+        }
         return this.#before(exit.slot, after)
       }
     }

@@ -23,21 +23,14 @@ import {
   RingBuffer,
   reserveFunction,
 } from '../maps/index.ts'
-import {
-  type Code,
-  type FunctionRef,
-  i32,
-  i64,
-  type Local,
-  load32,
-  select,
-  seq,
-  when,
-} from '../wasm/index.ts'
+import { type Code, type FunctionRef, i32, i64, type Local, load32, seq, when } from '../wasm/index.ts'
 import { runBlock, STACK_BYTES } from './layout.ts'
 import type { ModuleContext } from './module-context.ts'
 import type { Slot } from './program.ts'
 import type { SubprogramTranslator } from './subprogram.ts'
+
+/** Whether a slot calls bpf_map_lookup_elem, where helper numbers are Linux's. */
+export const isLookup = ({ row, imm }: Slot): boolean => row?.name === 'call_helper' && imm === HELPER.lookup
 
 const HELPER = { lookup: 1, update: 2, delete: 3, reserve: 131, submit: 132, discard: 133 } as const
 
@@ -173,8 +166,7 @@ export class MapCalls {
 
   #lookup(at: SubprogramTranslator, { fields, code }: KnownMap, general: () => Code): Code | undefined {
     const key = this.#argument(at, 2, fields.keySize)
-    const pointer = (offset: Code<'i32'>) =>
-      i64.or(i64.extend_i32_u(offset), i64.const(this.#context.arenaBase))
+    const isKnown = key.isBad === undefined
     if (arrays.includes(fields.type)) {
       const index = at.embedding.scope.local('i32')
       const isPerCpu = fields.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
@@ -183,23 +175,17 @@ export class MapCalls {
         : i32.const(fields.data)
       const value = i32.add(first, i32.mul(index.get, i32.const(fields.elementSize)))
       const isIn = i32.lt_u(index.get, i32.const(fields.maxEntries))
-      at.resultIsZero = key.isBad === undefined ? i32.eqz(isIn) : undefined
+      const word = at.keptWord(2) ?? load32.full(key.address)
       return guarded(
         key.before,
         key.isBad,
         general,
-        seq(index.set(load32.full(key.address)), at.set(0, select(isIn, pointer(value), i64.const(0n)))),
+        seq(index.set(word), at.setPointer(value, isIn, isKnown)),
       )
     }
     if (code === undefined) return undefined
     const { found, search } = this.#search(at, code, key.address)
-    at.resultIsZero = key.isBad === undefined ? i32.eqz(found.get) : undefined
-    return guarded(
-      key.before,
-      key.isBad,
-      general,
-      seq(search, at.set(0, select(found.get, pointer(found.get), i64.const(0n)))),
-    )
+    return guarded(key.before, key.isBad, general, seq(search, at.setPointer(found.get, found.get, isKnown)))
   }
 
   /** Looks a key up: inline for the first few in a program, since each is some 40 instructions long. */
@@ -261,7 +247,7 @@ export class MapCalls {
     const own = isPerCpu ? i32.add(element, i32.mul(this.#cpu(at), i32.const(fields.valueStride))) : element
     const answer = (result: number) => at.set(0, i64.const(BigInt(result)))
     return seq(
-      index.set(load32.full(key.address)),
+      index.set(at.keptWord(2) ?? load32.full(key.address)),
       when(
         i32.ge_u(index.get, i32.const(fields.maxEntries)),
         answer(-E2BIG),
@@ -305,9 +291,7 @@ export class MapCalls {
       reserveFunction(builder, options.arena.offsetOf(map.address), fields.mask + 1, Number(size.value))
     this.#reserves.set(key, reserve)
     const found = at.embedding.scope.local('i32')
-    const record = i64.or(i64.extend_i32_u(found.get), i64.const(this.#context.arenaBase))
-    at.resultIsZero = i32.eqz(found.get)
-    return seq(found.set(reserve.call()), at.set(0, select(found.get, record, i64.const(0n))))
+    return seq(found.set(reserve.call()), at.setPointer(found.get, found.get, true))
   }
 
   /** Only where a verifier has proved that r1 is a reserved record. */

@@ -40,6 +40,7 @@ import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
 import { FRAME_STEP, LAST_FRAME, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import { isLookup } from './map-calls.ts'
 import { PagedAccess } from './paged-access.ts'
 import type { DecodedProgram } from './program.ts'
 import type { ArgumentCount } from './registers.ts'
@@ -128,6 +129,7 @@ export class ModuleContext {
       calleeReads: (entry) => this.subprograms.get(entry)?.parameters ?? 0,
       usesWholePointer: ({ pc }) =>
         this.isChecked || foreignLoads?.has(pc) === true || this.paged?.use.slots.has(pc) === true,
+      givesPointer: (slot) => this.options.inlinesHelpers && isLookup(slot),
     })
     this.#demands.set(subprogram.entry, demand)
     return demand

@@ -21,6 +21,7 @@ import {
   label,
   load32,
   load64,
+  select,
   seq,
   seqThen,
   store32,
@@ -32,7 +33,7 @@ import {
 import { arithmetic32, arithmetic64, comparison32, comparison64, swap64, swapLow } from './arithmetic.ts'
 import type { Block } from './control-flow.ts'
 import { type CountedLoop, countedLoop } from './counted-loop.ts'
-import { type Demand, highOf, isNarrow, lowOf } from './demand.ts'
+import { type Demand, highOf, isNarrow, isZeroTest, lowOf } from './demand.ts'
 import { faultCode } from './fault.ts'
 import { foreignLoad } from './foreign-load.ts'
 import { FRAME_STEP, MAX_MAY_GOTO, STACK_BYTES } from './layout.ts'
@@ -110,6 +111,10 @@ export class SubprogramTranslator implements BlockTranslator {
   values: Value[] = []
   /** Whether r0 is zero, where the last instruction has just found that out in another way. */
   resultIsZero: Code<'i32'> | undefined
+  /** Whether the jump at the end asks, right behind this instruction, if r0 is zero, and nobody looks at it then. */
+  #zeroIsUnseen = false
+  /** The last word that was stored at a known place of a stack, while it is known to be there. */
+  #keptWord: KeptWord | undefined
 
   constructor(
     context: ModuleContext,
@@ -189,17 +194,51 @@ export class SubprogramTranslator implements BlockTranslator {
     this.#arrive(this.#demand.atStart[number] as number)
     this.#rotations = rotationsOf(slots)
     this.#halved.clear()
+    this.#keptWord = undefined
     const behind = this.#demand.behind(number)
     for (const [i, slot] of slots.entries()) {
       this.resultIsZero = undefined
       this.#behind = behind[i] as number
+      this.#zeroIsUnseen = i === slots.length - 1 && this.#isZeroUnseen(exit)
       out.push(this.context.traced(slot.pc, this.#instruction(slot)))
       step(this.values, slot)
+      const { kind } = slot.row ?? { kind: undefined }
+      if (kind === 'call' || kind === 'atomic' || kind === 'packet') this.#keptWord = undefined
     }
     const successors =
       exit.kind === 'none' ? [] : exit.kind === 'goto' ? [exit.to] : [exit.taken, exit.otherwise]
     for (const to of successors) out.push(this.#narrow(this.#demand.atStart[to] as number))
     return seq(...out)
+  }
+
+  #isZeroUnseen(exit: Block['exit']): boolean {
+    if (exit.kind !== 'branch' || !isZeroTest(exit.slot)) return false
+    const { op }: Row = exit.slot.row as Row
+    const demand = this.#demand.atStart[op === 'jeq' ? exit.taken : exit.otherwise] as number
+    return (demand & (lowOf(0) | highOf(0))) === 0
+  }
+
+  /**
+   * Sets r0 to a pointer to this offset of the arena, or to zero unless `isFound`. `isKnown`: that is so on every way
+   * to this code.
+   */
+  setPointer(offset: Code<'i32'>, isFound: Code<'i32'>, isKnown: boolean): Code {
+    // One comparison less in a look-up: V8 does not see that r0 is zero just where nothing was found.
+    this.resultIsZero = isKnown ? i32.eqz(isFound) : undefined
+    const isPlain = isKnown && this.#zeroIsUnseen
+    if (this.#wantsLowOnly(0)) {
+      return this.#setLow(0, isPlain ? offset : select(isFound, offset, i32.const(0)))
+    }
+    const pointer = i64.or(i64.extend_i32_u(offset), i64.const(this.context.arenaBase))
+    return this.set(0, isPlain ? pointer : select(isFound, pointer, i64.const(0n)))
+  }
+
+  /** The word that a register points to, where it has been stored just now; undefined where it has to be loaded. */
+  keptWord(register: number): Code<'i32'> | undefined {
+    const kept = this.#keptWord
+    const value = this.values[register]
+    if (kept === undefined || value?.kind !== 'stack') return undefined
+    return value.frame === kept.frame && value.offset === kept.offset ? kept.value : undefined
   }
 
   condition({ exit }: Block): Code<'i32'> {
@@ -222,10 +261,8 @@ export class SubprogramTranslator implements BlockTranslator {
       )
     }
     const { resultIsZero } = this
-    if (resultIsZero !== undefined && slot.dst === 0 && slot.constant === 0n && row.bits === 64) {
-      // One comparison less in a look-up: V8 does not see that r0 is zero just where the index is out of range.
-      if (row.op === 'jeq') return resultIsZero
-      if (row.op === 'jne') return i32.eqz(resultIsZero)
+    if (resultIsZero !== undefined && isZeroTest(slot)) {
+      return row.op === 'jeq' ? resultIsZero : i32.eqz(resultIsZero)
     }
     const { dst, src, constant } = slot
     return this.context.traced(
@@ -461,12 +498,39 @@ export class SubprogramTranslator implements BlockTranslator {
     const part = this.#parts.get(slot.pc)
     if (part !== undefined) return this.#storePart(part, slot, row)
     const { before, address, offset } = this.place(slot.pc, slot.dst, slot.offset, row.bits / 8, true)
+    const kept = this.#keep(slot, row)
+    if (kept !== undefined) return seq(before, kept.before, store32.full(address, kept.value, offset))
     if (row.bits === 64) {
       const value = slot.constant === undefined ? this.get(slot.src) : i64.const(slot.constant)
       return seq(before, store64.full(address, value, offset))
     }
     const value = slot.constant === undefined ? this.low(slot.src) : i32.const(Number(slot.constant))
     return seq(before, (lowStores[row.bits] as (typeof store32)['full'])(address, value, offset))
+  }
+
+  /** Notes what a store changes of what is known to be in a stack; a word that goes to a known place is kept. */
+  #keep(slot: Slot, { bits }: Row): { readonly before: Code; readonly value: Code<'i32'> } | undefined {
+    const place = this.values[slot.dst]
+    const kept = this.#keptWord
+    if (this.context.isChecked || place?.kind !== 'stack') {
+      this.#keptWord = undefined
+      return undefined
+    }
+    const { frame } = place
+    const offset = place.offset + slot.offset
+    if (bits !== 32) {
+      const isApart = frame !== kept?.frame || offset + bits / 8 <= kept.offset || kept.offset + 4 <= offset
+      if (!isApart) this.#keptWord = undefined
+      return undefined
+    }
+    if (slot.constant !== undefined) {
+      const value = i32.const(Number(slot.constant))
+      this.#keptWord = { frame, offset, value }
+      return { before: seq(), value }
+    }
+    const word = this.embedding.scope.local('i32')
+    this.#keptWord = { frame, offset, value: word.get }
+    return { before: word.set(this.low(slot.src)), value: word.get }
   }
 
   /** Programs here never run at the same instant, so plain accesses do. */
@@ -600,6 +664,12 @@ function indexedPlace(value: Value, offset: number, sizeBytes: number): Place | 
 }
 
 const MOST_INDEX = 0x7fff_ffffn
+
+interface KeptWord {
+  readonly frame: number
+  readonly offset: number
+  readonly value: Code<'i32'>
+}
 
 const blockOf = (at: Label, code: Code): Code => block(at, seq(code, unreachable()))
 
