@@ -6,7 +6,7 @@
  * - For programs that a verifier has accepted: nothing else than a pointer that came from r10 reaches the stack.
  * - Registers, and the slots that pointers are spilled to, are followed through the subprogram: where they may point
  *   to, as a range, and how large numbers are that are added to them.
- * - A helper reaches from its argument upward. A subprogram that is given a pointer into the stack may reach all of
+ * - A helper, and what it gives, reaches from its argument upward. A subprogram that is given a pointer into the stack may reach all of
  *   it, and so may what a pointer is stored to elsewhere: then nothing is a local.
  */
 import type { Row } from '../isa/index.ts'

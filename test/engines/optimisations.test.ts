@@ -1,10 +1,10 @@
 /** What the compiler rewrites, held to the interpreter: counted loops, rotations, registers of which half is kept. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Interpreter, prepare } from '../interpreter/index.ts'
-import { assemble, type Program } from '../isa/index.ts'
-import { Arena } from '../memory/index.ts'
-import { Jit } from './index.ts'
+import { Interpreter, prepare } from '../../src/interpreter/index.ts'
+import { assemble, type Program } from '../../src/isa/index.ts'
+import { Arena } from '../../src/memory/index.ts'
+import { Jit } from '../../src/jit/index.ts'
 
 const BUFFER_BYTES = 4096
 const BUDGET = 200_000
