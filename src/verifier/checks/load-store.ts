@@ -10,6 +10,7 @@ import type { Proof } from '../proof.ts'
 import { EACCES, EINVAL } from '../refusal.ts'
 import { settle } from './invariants.ts'
 import { checkMemory } from './memory.ts'
+import { checkAlignment } from './region.ts'
 
 const DIFFERENT_KINDS_MATTER: ReadonlySet<number> = new Set([
   BASE.CTX,
@@ -108,14 +109,13 @@ const READ_MODIFY_WRITE: ReadonlySet<number> = new Set([
 export function checkAtomic(p: Proof, insn: Instruction): void {
   const size = accessSize(insn.opcode)
   if (insn.imm === 0x100) {
-    checkLoad(p, insn, { aligned: true, isSigned: false, mixesTrust: false })
-    if (!atomicKindIsFine(p.reg(insn.src), true)) {
-      throw p.refuse(
-        EACCES,
-        `BPF_ATOMIC loads from R${insn.src} ${kindName(p.reg(insn.src).kind)} is not allowed`,
-      )
+    // Before the load, which may put something else into the register of the pointer.
+    const source = p.checkReadable(insn.src)
+    checkAlignment(p, source, insn.offset, size, true)
+    if (!atomicKindIsFine(source, true)) {
+      throw p.refuse(EACCES, `BPF_ATOMIC loads from R${insn.src} ${kindName(source.kind)} is not allowed`)
     }
-    return
+    checkLoad(p, insn, { aligned: true, isSigned: false, mixesTrust: false })
   }
   if (insn.imm === 0x110) {
     checkStore(p, insn, true)
