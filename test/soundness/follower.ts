@@ -21,7 +21,7 @@
 import { accessSize, CLASS, classOf, MODE, modeOf } from '../../src/isa/index.ts'
 import { BASE, BYTE, baseOf, byteAt } from '../../src/verifier/domain/kinds.ts'
 import { ADD_CONST, ADD_CONST32, type Register } from '../../src/verifier/domain/register.ts'
-import { isSpill, type Slot } from '../../src/verifier/state/state.ts'
+import { EMPTY_SLOT, isSpill, type Slot } from '../../src/verifier/state/state.ts'
 import { admitsLow, admitsNumber, admitsPointer, type Objects, regionOf } from './claims.ts'
 import type { FrameClaim, Walk, WalkNode } from './walk.ts'
 
@@ -35,7 +35,11 @@ const ORDER: Readonly<Record<Strength, number>> = { 'relied on': 0, live: 1, all
 interface Position {
   readonly node: WalkNode
   readonly strength: Strength
+  /** Slots that nothing reads any more, as far as a cut of the path relied on it: what is claimed of them need not hold. */
+  readonly unread: ReadonlySet<Slot>
 }
+
+const NONE: ReadonlySet<Slot> = new Set()
 
 /** A frame of the run. */
 interface RunFrame {
@@ -202,15 +206,15 @@ export class Follower {
         this.#world.memory.set(value, Math.max(this.#world.memory.get(value) ?? 0, r.memSize))
       }
     }
-    return [{ node: root, strength: 'all' }]
+    return [{ node: root, strength: 'all', unread: NONE }]
   }
 
   #follow(positions: readonly Position[], pc: number, depth: number): Position[] | undefined {
     const found: Position[] = []
-    for (const { node, strength } of positions) {
+    for (const { node, strength, unread } of positions) {
       for (const next of node.next) {
         if (next.index === pc && next.frames.length === depth - this.#base + 1)
-          found.push({ node: next, strength })
+          found.push({ node: next, strength, unread })
       }
     }
     if (found.length > 0) return found
@@ -226,13 +230,12 @@ export class Follower {
     let problem = ''
     const pending = [...candidates]
     for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-      const { node, strength } = next
-      const wrong = this.#disagreement(node, machine, strength)
+      const wrong = this.#disagreement(next, machine)
       if (wrong !== undefined) {
-        problem ||= `${wrong} (${strength})`
+        problem ||= `${wrong} (${next.strength})`
         continue
       }
-      const here = this.#settled(node, machine, strength)
+      const here = this.#settled(next, machine)
       if (typeof here === 'string') {
         problem ||= here
         continue
@@ -243,7 +246,7 @@ export class Follower {
       // Arithmetic may be looked at once more, from a state in which one of two values is known.
       for (const again of here.node.next) {
         if (again.index === here.node.index && isArithmetic(this.#walk.proof.program[again.index]!.opcode)) {
-          pending.push({ node: again, strength: here.strength })
+          pending.push({ ...here, node: again })
         }
       }
     }
@@ -251,22 +254,24 @@ export class Follower {
     return this.#fail('value', machine.pc, problem)
   }
 
-  /** Where a run stands that `node` admits, and how much may be expected of it from here on. */
-  #settled(node: WalkNode, machine: Machine, strength: Strength): Position | string {
+  /** Where a run stands that this position admits, and how much may be expected of it from here on. */
+  #settled(position: Position, machine: Machine): Position | string {
+    const { node, strength } = position
     if (node.coveredBy === undefined) {
-      if (strength === 'all') return { node, strength }
-      const isStrong = strength === 'live' || this.#disagreement(node, machine, 'live') === undefined
-      return { node, strength: isStrong ? 'live' : strength }
+      if (strength !== 'relied on') return position
+      const live: Position = { ...position, strength: 'live' }
+      return this.#disagreement(live, machine) === undefined ? live : position
     }
-    const target = node.coveredBy
-    if (this.#disagreement(target, machine, 'live') === undefined) return { node: target, strength: 'live' }
-    const relied = this.#disagreement(target, machine, 'relied on')
-    if (relied === undefined) return { node: target, strength: 'relied on' }
-    return `cut at a state that does not cover it: ${relied}`
+    const unread = unreadAt(node.coveredBy)
+    const live: Position = { node: node.coveredBy, strength: 'live', unread }
+    if (this.#disagreement(live, machine) === undefined) return live
+    const relied: Position = { node: node.coveredBy, strength: 'relied on', unread }
+    const wrong = this.#disagreement(relied, machine)
+    return wrong === undefined ? relied : `cut at a state that does not cover it: ${wrong}`
   }
 
   /** The first thing that does not fit, in words. */
-  #disagreement(node: WalkNode, machine: Machine, strength: Strength): string | undefined {
+  #disagreement({ node, strength, unread }: Position, machine: Machine): string | undefined {
     const { proof } = this.#walk
     const count = node.frames.length
     for (let f = 0; f < count; f++) {
@@ -294,11 +299,12 @@ export class Follower {
       }
       const stack = machine.stack(frame.top)
       for (let i = 0; i < claim.stack.length; i++) {
+        if (unread.has(claim.stack[i] as Slot)) continue
         const wrong = this.#slotDisagreement(node, f, i, claim.stack[i] as Slot, stack, strength)
         if (wrong !== undefined) return `frame ${f}: fp-${8 * (i + 1)}: ${wrong}`
       }
     }
-    return strength === 'relied on' ? undefined : this.#unlinked(node, machine, strength)
+    return strength === 'relied on' ? undefined : this.#unlinked(node, machine, strength, unread)
   }
 
   #slotDisagreement(
@@ -337,7 +343,12 @@ export class Follower {
   }
 
   /** Registers with the same id hold the same, or what lies a known distance away. */
-  #unlinked(node: WalkNode, machine: Machine, strength: Strength): string | undefined {
+  #unlinked(
+    node: WalkNode,
+    machine: Machine,
+    strength: Strength,
+    unread: ReadonlySet<Slot>,
+  ): string | undefined {
     const links = new Links()
     const count = node.frames.length
     for (let f = 0; f < count; f++) {
@@ -355,7 +366,7 @@ export class Follower {
       for (let i = 0; i < claim.stack.length; i++) {
         const slot = claim.stack[i] as Slot
         // Only what was spilled whole; the rest is a part of it.
-        if ((slot.bytes & 0xf) !== BYTE.SPILL || !isLinkable(slot.register)) continue
+        if ((slot.bytes & 0xf) !== BYTE.SPILL || !isLinkable(slot.register) || unread.has(slot)) continue
         const value = machine.stack(frame.top).getBigUint64(512 - 8 * (i + 1), true)
         const wrong = links.add(slot.register, value, f, `fp-${8 * (i + 1)}`)
         if (wrong !== undefined) return wrong
@@ -384,6 +395,17 @@ export class Follower {
     this.#fail('access', machine.pc, `${hex(address)} is outside of what r${n} points to`)
     return false
   }
+}
+
+/** Slots of a saved step that were forgotten once all that follows was walked, since nothing reads them. */
+function unreadAt(node: WalkNode): ReadonlySet<Slot> {
+  const found = new Set<Slot>()
+  node.frames.forEach(({ stack }, f) => {
+    stack.forEach((slot, i) => {
+      if (node.saved?.frames[f]?.stack[i] === EMPTY_SLOT && slot !== EMPTY_SLOT) found.add(slot)
+    })
+  })
+  return found
 }
 
 /** What was seen for each id, less the known distance. */

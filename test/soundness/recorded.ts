@@ -2,8 +2,8 @@
 import { Corpus } from '../../scripts/verifier-corpus.ts'
 import { helperBodies } from '../../src/helpers/index.ts'
 import type { MapSpec } from '../../src/verifier/index.ts'
+import { RUNNABLE } from './program-types.ts'
 import type { Subject } from './subject.ts'
-import { RUNNABLE } from './world.ts'
 
 const MOST_INSTRUCTIONS = 300
 
