@@ -15,11 +15,11 @@ function findingsOf(campaign: Campaign): string {
 describe('what the verifier claims', () => {
   test('holds in every run of programs made at random', () => {
     const campaign = new Campaign({ seed: SEED })
-    for (let index = 0; index < 300; index++) campaign.try(index)
+    for (let index = 0; index < 200; index++) campaign.try(index)
     expect(findingsOf(campaign)).toBe('')
     // Were most refused, little would have been tried.
-    expect(campaign.counts.run).toBeGreaterThan(100)
-    expect(campaign.values).toBeGreaterThan(100_000)
+    expect(campaign.counts.run).toBeGreaterThan(80)
+    expect(campaign.values).toBeGreaterThan(80_000)
   })
 })
 
@@ -30,8 +30,8 @@ describe.skipIf(typeof kernel === 'string')('the running Linux', () => {
   test('says of programs made at random what the verifier says', () => {
     using linux = kernel as LinuxKernel
     const campaign = new Campaign({ seed: SEED + 1, kernel: linux })
-    for (let index = 0; index < 200; index++) campaign.try(index)
+    for (let index = 0; index < 120; index++) campaign.try(index)
     expect(findingsOf(campaign)).toBe('')
-    expect(campaign.counts.shown).toBeGreaterThan(150)
+    expect(campaign.counts.shown).toBeGreaterThan(90)
   })
 })
