@@ -443,7 +443,11 @@ export class Proof {
       const value = NAMES_MAP.has(insn.src) ? 0n : (high << 32n) | BigInt(insn.imm >>> 0)
       return `r${insn.dst} = 0x${value.toString(16)}`
     }
-    return disassembleAt(this.program, index, {
+    // Linux looks at no reserved field when it prints a call.
+    const isCall = insn.opcode === 0x85 && insn.src <= 2
+    const plain = isCall ? { ...insn, dst: 0, offset: insn.src === 2 ? insn.offset : 0 } : insn
+    const program = isCall ? [plain] : this.program
+    return disassembleAt(program, isCall ? 0 : index, {
       helperName: (id) => anyHelperName(id),
       kfuncName: (id, offset) => (id === 0 ? '' : this.kfuncs.nameOf(id, offset)),
     }).text

@@ -300,7 +300,7 @@ export function argumentRegister(p: Proof, argument: FunctionArgument): Register
           (argument.untrusted ? FLAG.UNTRUSTED | FLAG.RDONLY : 0),
       )
       r.memSize = argument.size
-      r.id = p.newId()
+      if (argument.maybeNull) r.id = p.newId()
       return r
     }
     case 'object': {

@@ -173,6 +173,7 @@ function writeVariable(
   for (let i = min; i < max; i++) destroyDynptrAt(p, frame, slotOf(i))
   for (let i = min; i < max; i++) {
     const index = slotOf(i)
+    p.scratchedSlots.add(index)
     const slot = frame.stack[index] as Slot
     const byte = byteAt(slot.bytes, byteOf(i))
     if (

@@ -36,6 +36,8 @@ class Instance {
   /** Instructions that were walked at least once. */
   readonly walked: Uint8Array
   isChanged = false
+  /** Instructions whose own reads or writes changed since the equations were solved. */
+  readonly changed: number[] = []
   /** Some instruction turned out not to write on every path what it was thought to. */
   isWeaker = false
 
@@ -86,6 +88,7 @@ export class StackLiveness {
   readonly #instances = new Map<string, Instance>()
   /** Where each instruction leads, and each function's instructions after those they lead to. */
   #targets: readonly (readonly number[])[] = []
+  #sources: readonly (readonly number[])[] = []
   #orders: readonly (readonly number[])[] = []
   #current: Instance | undefined = undefined
   /** What the instruction at hand writes, by frame. */
@@ -103,12 +106,20 @@ export class StackLiveness {
   /** Takes the order in which the equations are solved: `postorder` of all functions. */
   prepare(order: readonly number[]): void {
     const targets: number[][] = []
+    const sources: number[][] = []
     const orders: number[][] = this.#proof.subprograms.map(() => [])
     for (const i of order) {
-      targets[i] = successors(this.#proof, i)
+      const leads = successors(this.#proof, i)
+      targets[i] = leads
+      for (const to of leads) {
+        const from = sources[to]
+        if (from === undefined) sources[to] = [i]
+        else from.push(i)
+      }
       orders[this.#proof.subprogramContaining(i)]!.push(i)
     }
     this.#targets = targets
+    this.#sources = sources
     this.#orders = orders
   }
 
@@ -201,6 +212,7 @@ export class StackLiveness {
     const newHigh = high & ~masks[at + READ + 1]!
     if ((newLow & ~masks[at + LIVE]!) !== 0 || (newHigh & ~masks[at + LIVE + 1]!) !== 0) {
       instance.isChanged = true
+      instance.changed.push(instruction)
     }
     masks[at + READ]! |= low
     masks[at + READ + 1]! |= high
@@ -225,12 +237,22 @@ export class StackLiveness {
       masks[at] = low
       masks[at + 1] = high
       instance.isChanged = true
+      instance.changed.push(this.#instruction)
       if ((oldLow & ~low) !== 0 || (oldHigh & ~high) !== 0) instance.isWeaker = true
     }
     instance.walked[index] = 1
   }
 
   #solve(instance: Instance): void {
+    // The log counts rounds over the whole function, and what was written no more must be unlearnt everywhere.
+    if (this.#isLogged || instance.isWeaker) this.#solveAll(instance)
+    else this.#solveChanged(instance)
+    instance.changed.length = 0
+    if (instance.frame > 0) this.#carryToCaller(instance)
+  }
+
+  /** The clear version: round after round over all instructions until nothing changes. */
+  #solveAll(instance: Instance): void {
     const { masks, start } = instance
     if (instance.isWeaker) {
       for (const m of masks) {
@@ -249,9 +271,27 @@ export class StackLiveness {
         }
       }
     }
-    if (this.#isLogged)
+    if (this.#isLogged) {
       this.#proof.say(`${chainText(instance)} live stack update done in ${rounds} iterations\n`)
-    if (instance.frame > 0) this.#carryToCaller(instance)
+    }
+  }
+
+  /**
+   * The fast version: only what changed, and what leads there. pyperf100 (43,000 instructions, 1,600 paths) spent half
+   * of its proof in the clear one.
+   */
+  #solveChanged(instance: Instance): void {
+    const { masks, changed } = instance
+    for (let frame = 0; frame < masks.length; frame++) {
+      const m = masks[frame]
+      if (m === undefined) continue
+      const waiting = changed.slice()
+      for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
+        if (!this.#solveOne(instance, frame, m, i)) continue
+        const from = this.#sources[i]
+        if (from !== undefined) for (let n = 0; n < from.length; n++) waiting.push(from[n] as number)
+      }
+    }
   }
 
   #solveOne(instance: Instance, frame: number, masks: Int32Array, instruction: number): boolean {
