@@ -27,23 +27,18 @@ export class ObjectHeap {
   readonly #arena: Arena
   readonly #grace: Grace
   readonly #cpuCount: number
-  readonly #cpuMask: ObjectType
+  readonly #cpuMaskBytes: () => number
+  #cpuMask: ObjectType | undefined
   readonly #types = new Map<number, ObjectType>()
   /** Set by the kernel, which runs what waits. */
   timed: TimedFields | undefined
 
   /** `cpuMaskBytes`: the bits in `struct cpumask`, as the kernel's types have it. */
-  constructor(arena: Arena, grace: Grace, cpuCount: number, cpuMaskBytes: number) {
+  constructor(arena: Arena, grace: Grace, cpuCount: number, cpuMaskBytes: () => number) {
     this.#arena = arena
     this.#grace = grace
     this.#cpuCount = cpuCount
-    this.#cpuMask = {
-      name: 'bpf_cpumask',
-      sizeBytes: cpuMaskBytes + ALIGN,
-      fields: [],
-      refcountOffset: cpuMaskBytes,
-      isPerCpu: false,
-    }
+    this.#cpuMaskBytes = cpuMaskBytes
   }
 
   get cpuCount(): number {
@@ -52,6 +47,7 @@ export class ObjectHeap {
 
   /** A new set of CPUs, empty: `struct bpf_cpumask`. */
   createCpuMask(): bigint {
+    this.#cpuMask ??= cpuMaskOf(this.#cpuMaskBytes())
     return this.create(this.#cpuMask)
   }
 
@@ -139,6 +135,14 @@ export class ObjectHeap {
     }
   }
 }
+
+const cpuMaskOf = (bytes: number): ObjectType => ({
+  name: 'bpf_cpumask',
+  sizeBytes: bytes + ALIGN,
+  fields: [],
+  refcountOffset: bytes,
+  isPerCpu: false,
+})
 
 const strideOf = ({ sizeBytes, isPerCpu }: ObjectType): number =>
   isPerCpu ? Math.ceil(sizeBytes / ALIGN) * ALIGN : sizeBytes

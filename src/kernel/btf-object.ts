@@ -5,18 +5,29 @@ import { Counted } from './reference.ts'
 /** Type information that user space loaded, or the operating system's own. */
 export class BtfObject extends Counted {
   readonly id: number
-  readonly bytes: Uint8Array
   /** `vmlinux`, or empty for what user space loaded. */
   readonly name: string
+  #bytes: Uint8Array | (() => Uint8Array)
   #types: Btf | BtfError | undefined
   readonly #onEnd: (object: BtfObject) => void
 
-  constructor(id: number, bytes: Uint8Array, name: string, onEnd: (object: BtfObject) => void) {
+  /** `bytes` may be made when they are first asked for. */
+  constructor(
+    id: number,
+    bytes: Uint8Array | (() => Uint8Array),
+    name: string,
+    onEnd: (object: BtfObject) => void,
+  ) {
     super()
     this.id = id
-    this.bytes = bytes
+    this.#bytes = bytes
     this.name = name
     this.#onEnd = onEnd
+  }
+
+  get bytes(): Uint8Array {
+    if (typeof this.#bytes === 'function') this.#bytes = this.#bytes()
+    return this.#bytes
   }
 
   get isKernel(): boolean {

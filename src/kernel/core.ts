@@ -72,10 +72,8 @@ export class KernelCore implements MapHost, Disposable {
     this.#structOpsTypes = options.structOps ?? []
     this.cpuCount = port.cpuCount
     this.arena = new Arena(options.arenaBytes === undefined ? {} : { maximumBytes: options.arenaBytes })
-    this.#kernelBtf = this.#newBtf(kernelTypes(port.typeInformation()), 'vmlinux')
-    // Checked now, so that the first program to be loaded does not wait for it.
-    this.#kernelBtf.types
-    this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount, this.#structBytes('cpumask'))
+    this.#kernelBtf = this.#newBtf(() => kernelTypes(port.typeInformation()), 'vmlinux')
+    this.objects = new ObjectHeap(this.arena, this.grace, port.cpuCount, () => this.#structBytes('cpumask'))
     this.random = options.random ?? fixedSequence()
     this.tracePipe = new TracePipe(options.tracePipeBytes ?? TRACE_PIPE_BYTES)
     const budget = options.instructionBudget ?? NO_BUDGET_LIMIT
@@ -217,7 +215,7 @@ export class KernelCore implements MapHost, Disposable {
     return id === undefined ? 0 : (types?.sizeOf(id) ?? 0)
   }
 
-  #newBtf(bytes: Uint8Array, name: string): BtfObject {
+  #newBtf(bytes: Uint8Array | (() => Uint8Array), name: string): BtfObject {
     return this.btfs.add((id) => new BtfObject(id, bytes, name, (ended) => this.btfs.delete(ended.id)))
   }
 }

@@ -47,10 +47,11 @@ const allowed: Readonly<Partial<Record<SpecialFieldKind, readonly number[]>>> = 
 }
 
 /** The members, or -errno where the map may not have them. */
-export function specialFieldsOf({ kernelBtf }: KernelCore, spec: MapSpec): readonly SpecialField[] | number {
+export function specialFieldsOf(core: KernelCore, spec: MapSpec): readonly SpecialField[] | number {
+  if (spec.valueTypeId === 0) return []
   // Of a storage of tasks all members are told.
   const any = { ...spec, type: T.BPF_MAP_TYPE_TASK_STORAGE }
-  const fields = specialFields(new Records(kernelBtf?.types).ofMap(any))
+  const fields = specialFields(new Records(core.kernelBtf?.types).ofMap(any))
   if (fields.length === 0) return fields
   if ((spec.flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) !== 0) return -EACCES
   return fields.every(({ kind }) => allowed[kind]?.includes(spec.type) !== false) ? fields : -EOPNOTSUPP
