@@ -398,3 +398,26 @@ describe('control', () => {
     expect(call('bpf_loop', 10n, 0x10n, 0n, 0n)).toEqual(fault(2, 'call'))
   })
 })
+
+test('bpf_probe_write_user copies to the current task, where there is one and it may', () => {
+  const written: [bigint, string][] = []
+  const source = arena.allocate(8) as number
+  arena.bytes.set([1, 2, 3, 4], source)
+  const write = (size: bigint) => call('bpf_probe_write_user', USER, arena.address(source), size)
+  expect(write(4n)).toBe(BigInt(-abi.EPERM))
+  const { task } = env
+  env = {
+    ...env,
+    writeUser: (address, bytes) => {
+      written.push([address, bytes.join()])
+      return address === USER ? 0 : -abi.EFAULT
+    },
+  }
+  expect(write(4n)).toBe(0n)
+  expect(written).toEqual([[USER, '1,2,3,4']])
+  expect(call('bpf_probe_write_user', 8n, arena.address(source), 1n)).toBe(BigInt(-abi.EFAULT))
+  expect(write(9n)).toMatchObject({ kind: 'fault', argument: 2, access: 'read' })
+  env = { ...env, task: () => undefined }
+  expect(write(4n)).toBe(BigInt(-abi.EPERM))
+  env = { ...env, task }
+})

@@ -86,6 +86,7 @@ const bodiesByName = {
   bpf_probe_read_kernel_str: probeRead.probeReadKernelStr,
   bpf_probe_read_user_str: probeRead.probeReadUserStr,
   bpf_copy_from_user: probeRead.probeReadUser,
+  bpf_probe_write_user: probeRead.probeWriteUser,
   bpf_trace_printk: print.tracePrintk,
   bpf_trace_vprintk: print.traceVprintk,
   bpf_snprintf: print.snprintf,

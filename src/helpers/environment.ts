@@ -65,6 +65,8 @@ export interface HelperEnvironment {
   readKernel(address: bigint, into: Uint8Array): number
   /** Copies from the current task's memory: 0, or -EFAULT. */
   readUser(address: bigint, into: Uint8Array): number
+  /** Copies to the current task's memory: 0, or -EFAULT. Absent: programs may not. */
+  writeUser?(address: bigint, bytes: Uint8Array): number
   /** One line for the trace pipe, its newline as the program wrote it; the pipe adds task, CPU and time. */
   tracePrint(text: string): void
   /** Runs the subprogram at `address`; undefined: it faulted, and the whole run is to be aborted. */

@@ -154,7 +154,10 @@ export class MapFile extends OpenFile {
     if (map instanceof ArenaMap) {
       const error = map.checkPlace(request.address, request.lengthBytes, request.offsetBytes)
       if (error !== 0) return error
-    } else if (!isRing && !isArray) return -ENOTSUPP
+    } else if ((!isRing && !isArray) || object.fields.length > 0) {
+      // What of a value is the kernel's own must not be shown, nor written.
+      return -ENOTSUPP
+    }
     if (request.writable && !this.mayWrite) return -EACCES
     // A shared mapping of a read-only file is a private one to Linux, and maps have no private mappings.
     if (!request.shared || !this.mayWrite) return -EINVAL

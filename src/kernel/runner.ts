@@ -320,6 +320,10 @@ class Environment implements RunEnvironment {
     return this.#host.port.readUser(this.cpu, address, into)
   }
 
+  writeUser(address: bigint, bytes: Uint8Array): number {
+    return this.#host.port.writeUser(this.cpu, address, bytes)
+  }
+
   typeId(name: string, kind: number): number | undefined {
     return this.#host.typeId(name, kind)
   }

@@ -5,11 +5,15 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import {
   BPF_CMD,
+  BPF_F_MMAPABLE,
   BPF_F_NO_PREALLOC,
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY_PROG,
   BPF_MAP_TYPE,
   btfLoadAttr,
+  MAP_SHARED,
+  PAGE_SIZE,
+  PROT_READ,
   type Syscalls,
 } from '../../src/abi/index.ts'
 import { BTF_KIND, Btf, type BtfId } from '../../src/btf/index.ts'
@@ -126,6 +130,25 @@ describe.skipIf(why !== '')(
       }
       if (typeof both === 'string') return
       expect(seen(both.ours)).toEqual(seen(both.linux))
+    })
+
+    test('an array to be mapped can be mapped without any only', () => {
+      const table = (kernel: Syscalls) => {
+        const btf = loadTypes(kernel)
+        const results = values.map((value) => {
+          const fd = create(kernel, btf, ['', T.BPF_MAP_TYPE_ARRAY, { flags: BPF_F_MMAPABLE }], value)
+          if (fd < 0) return `${fd}`
+          const at = kernel.mmap(0n, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0)
+          const isMapped = BigInt.asIntN(64, at) > 0n || BigInt.asIntN(64, at) < -4095n
+          if (isMapped) kernel.munmap(at, PAGE_SIZE)
+          kernel.close(fd)
+          return `${types?.nameOf(value)}: ${isMapped ? 'mapped' : BigInt.asIntN(64, at)}`
+        })
+        kernel.close(btf)
+        return results
+      }
+      if (typeof both === 'string') return
+      expect(table(both.ours)).toEqual(table(both.linux))
     })
   },
 )

@@ -406,6 +406,57 @@ int pointers(void *ctx)
 	return 0;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct holder);
+} per_cpu_holders SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct holder);
+} lru_holders SEC(".maps");
+
+#define replaced(map, at)                                                                              \
+	({                                                                                             \
+		struct holder fresh = { .bytes = 5 }, *value;                                          \
+		struct plain *held;                                                                    \
+		__u32 one = 1;                                                                         \
+		bpf_map_update_elem(&map, &one, &fresh, 0);                                            \
+		value = bpf_map_lookup_elem(&map, &one);                                               \
+		held = new(struct plain);                                                              \
+		if (!value || !held) {                                                                 \
+			if (held)                                                                      \
+				drop(held);                                                            \
+			return 1;                                                                      \
+		}                                                                                      \
+		held = bpf_kptr_xchg(&value->plain, held);                                             \
+		if (held)                                                                              \
+			drop(held);                                                                    \
+		fresh.bytes = 6;                                                                       \
+		bpf_map_update_elem(&map, &one, &fresh, 0);                                            \
+		value = bpf_map_lookup_elem(&map, &one);                                               \
+		if (!value)                                                                            \
+			return 2;                                                                      \
+		held = bpf_kptr_xchg(&value->plain, 0);                                                \
+		out[at] = value->bytes * 10 + (held != 0);                                             \
+		if (held)                                                                              \
+			drop(held);                                                                    \
+	})
+
+SEC("tc")
+int replaced_pointers(void *ctx)
+{
+	replaced(holders, 0);
+	replaced(per_cpu_holders, 1);
+	replaced(lru_holders, 2);
+	replaced(slots, 3);
+	return 0;
+}
+
 struct counters {
 	__u64 hits;
 	__u64 more;
