@@ -70,10 +70,11 @@ export class InterpreterEngine implements Engine {
   constructor(arena: Arena, budget: number, kfuncs: KfuncSource) {
     this.#budget = budget
     for (const [id, body] of helperBodies) {
+      const keepsCallback = KEEPS_CALLBACK.has(id)
       this.#functions.set(id, (r1, r2, r3, r4, r5, context) => {
         const environment = this.#environment as RunEnvironment
         environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
-        if (KEEPS_CALLBACK.has(id)) environment.caller = this.#executables.get(context.program)
+        if (keepsCallback) environment.caller = this.#executables.get(context.program)
         return this.#continueWith(body(environment, r1, r2, r3, r4, r5), context)
       })
     }

@@ -64,10 +64,11 @@ export class JitEngine implements Engine {
     this.#budget = budget
     const helpers = new Map<number, JitHelper>()
     for (const [id, body] of helperBodies) {
+      const keepsCallback = KEEPS_CALLBACK.has(id)
       helpers.set(id, (r1, r2, r3, r4, r5, context) => {
         const environment = this.#current
         environment.callback = (address, a1, a2, a3, a4) => context.callback(address, a1, a2, a3, a4)
-        if (KEEPS_CALLBACK.has(id)) environment.caller = this.#executables.get(context.program)
+        if (keepsCallback) environment.caller = this.#executables.get(context.program)
         const result = body(environment, r1, r2, r3, r4, r5)
         if (typeof result === 'bigint' || result.kind !== 'tailCall') return result
         const { executable } = result.program as { readonly executable: Compiled }
