@@ -6,9 +6,11 @@
 import { BPF_EXIST, BPF_NOEXIST, E2BIG, EEXIST, EINVAL, ENOMEM, ENOTSUPP } from '../abi/index.ts'
 import { HashBase } from './hash-base.ts'
 import type { MapDefinition, MapHost } from './map.ts'
-import { checkDevice } from './redirect-array.ts'
+import { checkDevice, PROGRAM, type TargetPrograms, takeProgram } from './redirect-array.ts'
 
 export class DeviceHash extends HashBase {
+  programs: TargetPrograms | undefined
+
   constructor(host: MapHost, definition: MapDefinition) {
     super(host, definition, false, 0, 'read')
   }
@@ -22,12 +24,18 @@ export class DeviceHash extends HashBase {
     const old = this.findHashed(key, hash)
     if (old !== 0 && flags === BigInt(BPF_NOEXIST)) return -EEXIST
     if (checkDevice(this.host, value, valueSize, 0) <= 0) return -EINVAL
-    if (old === 0 && this.count >= maxEntries) return -E2BIG
-    const element = this.pool.take()
-    if (element === 0) return -ENOMEM
+    const program = takeProgram(this.programs, view, value, valueSize)
+    if (program < 0) return -EINVAL
+    const element = old === 0 && this.count >= maxEntries ? 0 : this.pool.take()
+    if (element === 0) {
+      if (program > 0) this.programs?.release(program)
+      return old === 0 && this.count >= maxEntries ? -E2BIG : -ENOMEM
+    }
     this.copyKey(element, key)
     this.copyValue(element, value, 0, false)
-    if (valueSize > 4) this.host.arena.view.setUint32(this.valueAt(element, 0) + 4, 0, true)
+    if (valueSize > PROGRAM) {
+      this.host.arena.view.setUint32(this.valueAt(element, 0) + PROGRAM, program, true)
+    }
     if (old !== 0) {
       this.unlink(old)
       this.release(old)
@@ -54,7 +62,17 @@ export class DeviceHash extends HashBase {
     return this.update(key, value, flags, 0)
   }
 
+  override [Symbol.dispose](): void {
+    for (let key = this.nextKey(undefined); typeof key !== 'number'; key = this.nextKey(undefined))
+      this.remove(key)
+    super[Symbol.dispose]()
+  }
+
   protected release(element: number): void {
+    if (this.definition.valueSize > PROGRAM) {
+      const program = this.host.arena.view.getUint32(this.valueAt(element, 0) + PROGRAM, true)
+      if (program !== 0) this.programs?.release(program)
+    }
     this.pool.retire(element)
   }
 

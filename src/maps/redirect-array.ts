@@ -2,18 +2,39 @@
  * BPF_MAP_TYPE_DEVMAP and BPF_MAP_TYPE_CPUMAP: where bpf_redirect_map may send a packet, by index.
  *
  * There is no network behind them: what a test run needs is that entries are checked, stored and found. A
- * device is known by its index, of which only the loopback's (1) exists unless the host knows more; an entry with a
- * program of its own is -EINVAL.
+ * device is known by its index, of which only the loopback's (1) exists unless the host knows more. An entry may have
+ * an XDP program of its own, which would run where the packet arrives: it is kept, and its id shown.
  *
  * Source: the behaviour of kernel/bpf/devmap.c and cpumap.c of Linux.
  */
-import { BPF_EXIST, BPF_NOEXIST, E2BIG, EEXIST, EINVAL, ENODEV, ENOENT, EOVERFLOW } from '../abi/index.ts'
+import {
+  BPF_EXIST,
+  BPF_NOEXIST,
+  E2BIG,
+  EEXIST,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  EOVERFLOW,
+} from '../abi/index.ts'
 import { indexKey, nextIndex } from './array.ts'
 import type { MapDefinition, MapHost } from './map.ts'
 import { MapBase } from './map-base.ts'
 
 const LOOPBACK = 1
 const LONGEST_QUEUE = 16_384
+
+/** How entries meet the kernel's programs; set by the kernel right after creation. */
+export interface TargetPrograms {
+  /** Takes a reference to the program that a descriptor names, and gives its id; or -errno. */
+  take(fd: number): number
+  /** Gives the reference back. */
+  release(id: number): void
+}
+
+/** Offset of the program in a value of 8 bytes: a descriptor when it is written, an id when it is read. */
+export const PROGRAM = 4
 
 /** 1: the value at offset `value` may be stored; 0: it stands for none; or -errno. */
 export type TargetCheck = (host: MapHost, value: number, valueSize: number, index: number) => number
@@ -22,23 +43,21 @@ export type TargetCheck = (host: MapHost, value: number, valueSize: number, inde
 export const checkDevice: TargetCheck = (host, value, valueSize) => {
   const view = host.arena.view
   const device = view.getUint32(value, true)
-  if (valueSize > 4 && view.getInt32(value + 4, true) > 0) return -EINVAL
-  if (device === 0) return 0
+  if (device === 0) return valueSize > PROGRAM && view.getInt32(value + PROGRAM, true) > 0 ? -EINVAL : 0
   return (host.deviceExists?.(device) ?? device === LOOPBACK) ? 1 : -EINVAL
 }
 
 /** A struct bpf_cpumap_val: u32 length of the queue, s32 program descriptor where the value has 8 bytes. */
-export const checkCpu: TargetCheck = (host, value, valueSize, index) => {
-  const view = host.arena.view
-  const length = view.getUint32(value, true)
+export const checkCpu: TargetCheck = (host, value, _valueSize, index) => {
+  const length = host.arena.view.getUint32(value, true)
   if (length > LONGEST_QUEUE) return -EOVERFLOW
   if (index >= host.cpuCount) return -ENODEV
-  if (length === 0) return 0
-  return valueSize > 4 && view.getInt32(value + 4, true) > 0 ? -EINVAL : 1
+  return length === 0 ? 0 : 1
 }
 
 export class RedirectArray extends MapBase {
   readonly memoryBytes: number
+  programs: TargetPrograms | undefined
   readonly #check: TargetCheck
   readonly #values: number
   readonly #present: Uint8Array
@@ -75,10 +94,13 @@ export class RedirectArray extends MapBase {
       this.#remove(index)
       return 0
     }
+    const program = takeProgram(this.programs, arena.view, value, valueSize)
+    // Whatever is wrong with it, a CPU's entry cannot be made.
+    if (program < 0) return this.#check === checkCpu ? -ENOMEM : -EINVAL
+    this.#releaseProgram(index)
     const at = this.#values + index * this.valueStride
     arena.copy(at, value, valueSize)
-    // what user space reads in the place of the program's descriptor is its id
-    if (valueSize > 4) arena.view.setUint32(at + 4, 0, true)
+    if (valueSize > PROGRAM) arena.view.setUint32(at + PROGRAM, program, true)
     arena.setAccess(at, valueSize, 'read')
     this.#present[index] = 1
     return 0
@@ -109,11 +131,35 @@ export class RedirectArray extends MapBase {
     return this.update(key, value, flags, 0)
   }
 
+  override [Symbol.dispose](): void {
+    for (let index = 0; index < this.definition.maxEntries; index++) this.#releaseProgram(index)
+    super[Symbol.dispose]()
+  }
+
+  #releaseProgram(index: number): void {
+    if (!this.has(index) || this.definition.valueSize <= PROGRAM) return
+    const at = this.#values + index * this.valueStride
+    const program = this.host.arena.view.getUint32(at + PROGRAM, true)
+    if (program !== 0) this.programs?.release(program)
+  }
+
   #remove(index: number): void {
+    this.#releaseProgram(index)
     this.#present[index] = 0
     this.host.grace.defer(() => {
       if (this.#present[index] === 1) return
       this.host.arena.setAccess(this.#values + index * this.valueStride, this.definition.valueSize, 'none')
     })
   }
+}
+
+/** The id of the program that a value names, with a reference; 0 where it names none; -errno. */
+export function takeProgram(
+  programs: TargetPrograms | undefined,
+  view: DataView,
+  value: number,
+  valueSize: number,
+): number {
+  const fd = valueSize > PROGRAM ? view.getInt32(value + PROGRAM, true) : 0
+  return fd <= 0 ? 0 : (programs?.take(fd) ?? -EINVAL)
 }

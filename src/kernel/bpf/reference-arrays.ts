@@ -5,8 +5,15 @@
  * Source: prog_fd_array_get_ptr(), perf_event_fd_array_get_ptr() of kernel/bpf/arraymap.c, bpf_prog_map_compatible()
  * of kernel/bpf/core.c of Linux.
  */
-import { BPF_MAP_TYPE, EBADF, EINVAL, ENOTSOCK } from '../../abi/index.ts'
-import { type ArrayOfMaps, EmptyMap, type HashOfMaps, type ReferenceArray } from '../../maps/index.ts'
+import { BPF_ATTACH_TYPE, BPF_MAP_TYPE, BPF_PROG_TYPE, EBADF, EINVAL, ENOTSOCK } from '../../abi/index.ts'
+import {
+  type ArrayOfMaps,
+  type DeviceHash,
+  EmptyMap,
+  type HashOfMaps,
+  type RedirectArray,
+  type ReferenceArray,
+} from '../../maps/index.ts'
 import type { KernelCore } from '../core.ts'
 import type { MapObject } from '../map-object.ts'
 import { PerfEvent } from '../perf-event.ts'
@@ -26,6 +33,13 @@ export function connectReferences(core: KernelCore, object: MapObject): void {
     case BPF_MAP_TYPE.BPF_MAP_TYPE_HASH_OF_MAPS:
       connectMaps(core, map as ArrayOfMaps<MapObject> | HashOfMaps<MapObject>)
       break
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_DEVMAP:
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_DEVMAP_HASH:
+      connectTargetPrograms(core, object, BPF_ATTACH_TYPE.BPF_XDP_DEVMAP)
+      break
+    case BPF_MAP_TYPE.BPF_MAP_TYPE_CPUMAP:
+      connectTargetPrograms(core, object, BPF_ATTACH_TYPE.BPF_XDP_CPUMAP)
+      break
     default:
       if (map instanceof EmptyMap) {
         // whatever is open, it is no socket
@@ -44,6 +58,30 @@ function connectMaps(core: KernelCore, map: ArrayOfMaps<MapObject> | HashOfMaps<
     idOf: (inner) => inner.id,
     mapOf: (inner) => inner.map,
     release: (inner) => inner.put(),
+  }
+}
+
+/** Programs that entries of a devmap or cpumap have: of XDP, and loaded for that. */
+function connectTargetPrograms(core: KernelCore, object: MapObject, attachType: number): void {
+  const kept = new Map<number, { readonly program: ProgramObject; count: number }>()
+  const map = object.map as RedirectArray | DeviceHash
+  map.programs = {
+    take(fd) {
+      const program = core.updating === undefined ? -EBADF : programOf(core.updating.process, fd)
+      if (typeof program === 'number') return program
+      const { type, expectedAttachType } = program.loaded
+      if (type.type !== BPF_PROG_TYPE.BPF_PROG_TYPE_XDP || expectedAttachType !== attachType) return -EINVAL
+      const entry = kept.get(program.id)
+      if (entry === undefined) kept.set(program.id, { program: program.get(), count: 1 })
+      else entry.count++
+      return program.id
+    },
+    release(id) {
+      const entry = kept.get(id)
+      if (entry === undefined || --entry.count > 0) return
+      kept.delete(id)
+      entry.program.put()
+    },
   }
 }
 
