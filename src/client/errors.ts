@@ -25,6 +25,8 @@ export class SyscallError extends Error {
 export type LoadErrorCode =
   /** A map could not be created, filled or frozen. */
   | 'map'
+  /** A map that is to be pinned by name is another one than is pinned already. */
+  | 'pinned-map'
   /** The kernel refused a program. */
   | 'verifier'
   /** The kernel refused a program without saying why: permission, size, an unknown type. */

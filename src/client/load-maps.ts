@@ -20,6 +20,7 @@ import { BpfMap, isPerCpu } from './map.ts'
 import { MapHandle } from './map-handle.ts'
 import { MappedArena } from './mapped-arena.ts'
 import type { Descriptor } from './owner.ts'
+import { pinMap, pinPath, takePinnedMap } from './pinned-maps.ts'
 import type { MapSpec } from './spec/index.ts'
 
 /** What the maps of one load have in common. */
@@ -29,6 +30,7 @@ export interface MapContext {
   readonly btf: Btf | undefined
   readonly btfFd: number | undefined
   readonly maxEntries: Readonly<Record<string, number>>
+  readonly pinRoot: string
   /** The first value of a global-data map, as the caller wants it. */
   readonly initialValueOf: (map: MapSpec) => Uint8Array | LoadError | undefined
   readonly values: BtfCodecOptions
@@ -59,17 +61,38 @@ const withoutTypes: readonly number[] = [
 /** Ring buffers have neither keys nor values; some objects say what their records are all the same. */
 const withoutElements: readonly number[] = [T.BPF_MAP_TYPE_RINGBUF, T.BPF_MAP_TYPE_USER_RINGBUF]
 
+/** A map, and whether it was there before, pinned: then what is in it stays. */
+export interface LoadedMap {
+  readonly map: BpfMap
+  readonly isReused: boolean
+}
+
 /** Creates one map and writes its initial value; elements that name other maps or programs come later. */
-export function loadMap(context: MapContext, spec: MapSpec): BpfMap | LoadError {
+export function loadMap(context: MapContext, spec: MapSpec): LoadedMap | LoadError {
   const cpuCount = needsCpuCount(spec) ? context.cpuCount() : 1
   if (cpuCount instanceof LoadError) return cpuCount
-  if (spec.pinning !== 'none') {
-    return new LoadError(
-      'unsupported',
-      spec.name,
-      `map '${spec.name}' is to be pinned by name, which this client does not do yet`,
-    )
+  if (spec.pinning === 'none') {
+    const map = newMap(context, spec, cpuCount)
+    return map instanceof LoadError ? map : { map, isReused: false }
   }
+  const { syscalls } = context
+  const size = sizeOf(context, spec, cpuCount)
+  const path = pinPath(context.pinRoot, spec.name)
+  const shape = { ...size, type: spec.type, flags: spec.flags, extra: spec.mapExtra }
+  const pinned = takePinnedMap(syscalls, spec, path, shape)
+  if (pinned instanceof LoadError) return pinned
+  if (pinned !== undefined) {
+    return { map: describe(context, spec, { descriptor: pinned, ...size }, cpuCount), isReused: true }
+  }
+  const map = newMap(context, spec, cpuCount)
+  if (map instanceof LoadError) return map
+  const failure = pinMap(syscalls, spec, map.fd, path)
+  if (failure === undefined) return { map, isReused: false }
+  map[Symbol.dispose]()
+  return failure
+}
+
+function newMap(context: MapContext, spec: MapSpec, cpuCount: number): BpfMap | LoadError {
   const template = spec.inner && createKernelMap(context, spec.inner, undefined, cpuCount)
   if (template instanceof LoadError) return template
   using inner = template?.descriptor
@@ -82,11 +105,23 @@ export function loadMap(context: MapContext, spec: MapSpec): BpfMap | LoadError 
   return failure
 }
 
-interface CreatedMap {
-  readonly descriptor: Descriptor
+interface MapSize {
   readonly keySize: number
   readonly valueSize: number
   readonly maxEntries: number
+}
+
+interface CreatedMap extends MapSize {
+  readonly descriptor: Descriptor
+}
+
+function sizeOf({ maxEntries }: MapContext, spec: MapSpec, cpuCount: number): MapSize {
+  const hasElements = !withoutElements.includes(spec.type)
+  return {
+    keySize: hasElements ? spec.keySize : 0,
+    valueSize: hasElements ? spec.valueSize : 0,
+    maxEntries: entriesOf(spec, maxEntries[spec.name] ?? spec.maxEntries, cpuCount),
+  }
 }
 
 function createKernelMap(
@@ -95,12 +130,7 @@ function createKernelMap(
   innerFd: number | undefined,
   cpuCount: number,
 ): CreatedMap | LoadError {
-  const hasElements = !withoutElements.includes(spec.type)
-  const size = {
-    keySize: hasElements ? spec.keySize : 0,
-    valueSize: hasElements ? spec.valueSize : 0,
-    maxEntries: entriesOf(spec, context.maxEntries[spec.name] ?? spec.maxEntries, cpuCount),
-  }
+  const size = sizeOf(context, spec, cpuCount)
   const plain = {
     map_type: spec.type,
     key_size: size.keySize,

@@ -11,6 +11,8 @@ export interface LoadOptions {
   readonly globals?: Readonly<Record<string, BtfValue>>
   /** `max_entries` by map name, in the place of what the object says. */
   readonly maxEntries?: Readonly<Record<string, number>>
+  /** Directory of a BPF file system for maps that are pinned by name. Default: `/sys/fs/bpf`. */
+  readonly pinRoot?: string
   /**
    * Kernel configuration for `__kconfig` externs, before what the kernel says: `{ CONFIG_HZ: 250, CONFIG_SMP: true }`,
    * or the text of a `.config`.

@@ -308,13 +308,6 @@ describe('what an object cannot have', () => {
       /the kernel's types cannot be read from \/sys\/kernel\/btf\/vmlinux: ENOENT; give them as the option targetBtf/,
     ],
     [
-      'pinning',
-      withMaps(mapSpec({ name: 'kept', type: 1, pinning: 'by-name' })),
-      {},
-      'unsupported',
-      /pinned by name/,
-    ],
-    [
       'a map without room',
       withMaps(mapSpec({ name: 'odd', type: 27, keySize: 0 })),
       { fail: (_i, call) => (call === 'BPF_MAP_CREATE' ? -E2BIG : undefined) },

@@ -19,6 +19,7 @@ import { loadOneProgram } from './load-programs.ts'
 import { createStructOps, implementationsOf } from './load-struct-ops.ts'
 import type { BpfMap } from './map.ts'
 import { Owner } from './owner.ts'
+import { PIN_ROOT } from './pinned-maps.ts'
 import { possibleCpuCount } from './possible-cpus.ts'
 import type { Program } from './program.ts'
 import type { CollectionSpec, MapSpec, ProgramSpec } from './spec/index.ts'
@@ -62,6 +63,7 @@ export function load(
     return count
   }
   const maps = new Map<string, BpfMap>()
+  const fresh: MapSpec[] = []
   const initialValueOf = (map: MapSpec) =>
     map.origin === 'kconfig'
       ? kconfigValue(spec, map, options.kconfig, facts)
@@ -71,6 +73,7 @@ export function load(
     btf,
     btfFd,
     maxEntries: options.maxEntries ?? {},
+    pinRoot: options.pinRoot ?? PIN_ROOT,
     values: options.values ?? {},
     initialValueOf,
     cpuCount,
@@ -78,9 +81,10 @@ export function load(
   for (const map of spec.maps) {
     const loaded = loadMap(mapContext, map)
     if (loaded instanceof LoadError) return loaded
-    maps.set(map.name, owner.own(loaded))
+    maps.set(map.name, owner.own(loaded.map))
+    if (!loaded.isReused) fresh.push(map)
   }
-  const innerFailure = fillReferences(spec.maps, maps, 'map', (name) => maps.get(name)?.fd)
+  const innerFailure = fillReferences(fresh, maps, 'map', (name) => maps.get(name)?.fd)
   if (innerFailure !== undefined) return innerFailure
 
   const programs = new Map<string, Program>()
