@@ -405,7 +405,7 @@ export class Proof {
       this.printsState = false
     }
     if (this.scratchedRegisters !== 0 || this.scratchedSlots.size > 0) this.logState()
-    this.#logSource()
+    this.logSource()
     const line = this.instructionText(this.index)
     this.say(line)
     this.#instructionLength = line.length
@@ -417,8 +417,8 @@ export class Proof {
     return `${index}: (${this.insn(index).opcode.toString(16).padStart(2, '0')}) ${this.disassemble(index)}\n`
   }
 
-  /** The source line, where another one begins. */
-  #logSource(): void {
+  /** The source line, where another one begins; also in front of some reasons. */
+  logSource(): void {
     const { lines } = this.input
     let low = 0
     let high = lines.length

@@ -249,6 +249,7 @@ export function isVisited(p: Proof): boolean {
             old.mayGotoDepth === current.mayGotoDepth &&
             old.callbackUnrollDepth === current.callbackUnrollDepth
           ) {
+            p.logSource()
             p.say(`infinite loop detected at insn ${index}\ncur state:`)
             p.say(p.printer.state(current, current.currentIndex, true))
             throw p.refuse(EINVAL, `old state:${p.printer.state(old, current.currentIndex, true).trimEnd()}`)
