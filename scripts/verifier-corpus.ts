@@ -218,7 +218,7 @@ export class Corpus {
 }
 
 /** A proof is repeated: the first time is the compiler's, and Linux's verifier was compiled before. */
-const ENOUGH_US = 300_000
+const ENOUGH_US = 1_500_000
 const REPEATS = 6
 
 /** The verdict, and the time that it takes a process that has been verifying for a while. */
