@@ -116,6 +116,7 @@ export function checkAtomic(p: Proof, insn: Instruction): void {
       throw p.refuse(EACCES, `BPF_ATOMIC loads from R${insn.src} ${kindName(source.kind)} is not allowed`)
     }
     checkLoad(p, insn, { aligned: true, isSigned: false, mixesTrust: false })
+    return
   }
   if (insn.imm === 0x110) {
     checkStore(p, insn, true)
