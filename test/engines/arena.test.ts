@@ -153,6 +153,6 @@ test('arenas: the same by both engines', () => {
         expect(runOn('jit', start, program, slots)).toEqual(runOn('interpreter', start, program, slots))
       },
     ),
-    { numRuns: Number(process.env.ANYBPF_RUNS ?? 100) },
+    { numRuns: Number(process.env.ANYBPF_RUNS ?? 50) },
   )
 })

@@ -3,8 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Interpreter, prepare } from '../../src/interpreter/index.ts'
 import { assemble, type Program } from '../../src/isa/index.ts'
-import { Arena } from '../../src/memory/index.ts'
 import { Jit } from '../../src/jit/index.ts'
+import { Arena } from '../../src/memory/index.ts'
 
 const BUFFER_BYTES = 4096
 const BUDGET = 200_000

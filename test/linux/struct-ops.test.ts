@@ -53,13 +53,19 @@ const VALUE = 'bpf_struct_ops_bpf_dummy_ops'
 const VALUE_BYTES = 128
 const DATA = 64
 
+/** This project's kernel with Linux's types, read once. */
+const port = new TinyPort()
+port.types = types
+const kernel = why === undefined ? createKernel({ port }) : undefined
+const client = kernel?.openClient()
+afterAll(() => {
+  client?.[Symbol.dispose]()
+  kernel?.[Symbol.dispose]()
+})
+
 /** The same on both kernels: Linux's answer first. */
 function both<T>(ask: (kernel: Syscalls, types: Descriptor) => T): readonly [T, T] {
-  const port = new TinyPort()
-  port.types = types
-  using kernel = createKernel({ port })
-  using client = kernel.openClient()
-  const [theirs, ours] = [linux as Syscalls, client].map((on) => {
+  const [theirs, ours] = [linux as Syscalls, client as Syscalls].map((on) => {
     const writer = new BtfWriter({})
     writer.add({ kind: BTF_KIND.INT, name: 'int', size: 4, bits: 32, bitOffset: 0, encoding: 1 } as never)
     const bytes = writer.finish()
@@ -69,7 +75,7 @@ function both<T>(ask: (kernel: Syscalls, types: Descriptor) => T): readonly [T, 
     using own = loaded
     return ask(on, own)
   })
-  expect(kernel.faults()).toEqual([])
+  expect(kernel?.faults()).toEqual([])
   return [theirs as T, ours as T]
 }
 
