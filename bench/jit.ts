@@ -4,7 +4,9 @@
  * any object; `-- --rounds N` takes more medians.
  *
  * Rules: every figure is the median of rounds, and the contestants take turns, a round each, so that what else the
- * machine does meets all of them; the time in which others run is left out, as in Linux's own figure. The compiler's code is warm: V8 has compiled it with its optimizing compiler.
+ * machine does meets all of them; the time in which others run is left out, as in Linux's own figure. The compiler's
+ * code is warm: V8 has compiled it with its optimizing compiler. A load goes from the object's bytes to the first result,
+ * in a process that has loaded the program before, and in one that has loaded nothing (first load).
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -12,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { type Measured as Compared, verdicts } from './support/bars.ts'
 import { type BenchObject, readBenchObject } from './support/bench-object.ts'
 import { type Contestant, Engines } from './support/engines.ts'
 
@@ -22,6 +25,8 @@ const { values: options } = parseArgs({
     'data-in': { type: 'string' },
     rounds: { type: 'string', default: '9' },
     only: { type: 'string' },
+    /** What this process is started for once for each program: its first load. */
+    cold: { type: 'string' },
   },
 })
 const rounds = Number(options.rounds)
@@ -32,11 +37,28 @@ const packet =
   options['data-in'] === undefined ? new Uint8Array(64) : new Uint8Array(readFileSync(options['data-in']))
 const ROUND_NS = 2_000_000
 
-const repeatsFor = (ns: number): number =>
-  Math.max(10, Math.min(1_000_000, Math.floor(ROUND_NS / Math.max(1, ns))))
-
 const median = (times: readonly number[]): number =>
   [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN
+
+if (options.cold !== undefined) {
+  const object = readBenchObject(options.cold, options.program)
+  console.log(new Engines(readFileSync(options.cold), object, packet).load())
+  process.exit()
+}
+
+/** What the first load of a process takes, ns: the median of a few processes. */
+function coldLoad(file: string): number {
+  const again = process.argv
+    .slice(2)
+    .filter((_, n, all) => all[n] !== '--object' && all[n - 1] !== '--object')
+  const started = [process.argv[1] as string, ...again, '--cold', file]
+  return median(
+    Array.from({ length: 3 }, () => Number(execFileSync(process.execPath, started, { encoding: 'utf8' }))),
+  )
+}
+
+const repeatsFor = (ns: number): number =>
+  Math.max(10, Math.min(1_000_000, Math.floor(ROUND_NS / Math.max(1, ns))))
 
 /** The child that runs programs on this machine's kernel; undefined where it may not. */
 class Linux implements Disposable {
@@ -130,7 +152,7 @@ const files =
 
 using linux = new Linux()
 const table: Record<string, string>[] = []
-const ratios: { hasMaps: boolean; ratio: number }[] = []
+const compared: Compared[] = []
 for (const file of files) {
   const object = readBenchObject(file, options.program)
   const name = file.replace(/.*\//, '').replace(/\.bpf\.o$|\.o$/, '')
@@ -170,7 +192,15 @@ for (const file of files) {
   const show = (each: Measured | string) =>
     typeof each === 'string' ? '-' : each.ns < 100 ? each.ns.toFixed(1) : each.ns.toFixed(0)
   const ratio = typeof theirs === 'string' ? Number.NaN : jit.ns / theirs.ns
-  if (!Number.isNaN(ratio)) ratios.push({ hasMaps, ratio })
+  const slots = object.instructions.length
+  const hasCalls = object.instructions.some(({ opcode, src }) => opcode === 0x85 && src === 1)
+  compared.push({
+    name,
+    slots,
+    kind: hasMaps ? 'maps' : hasCalls ? 'calls' : 'plain',
+    ratio,
+    loadNs: jit.loadNs,
+  })
   table.push({
     program: name,
     slots: `${object.instructions.length}`,
@@ -182,6 +212,7 @@ for (const file of files) {
     'JIT/Linux': ratio.toFixed(2),
     'JIT/native': typeof native === 'string' ? '-' : (jit.ns / native.ns).toFixed(2),
     'load, us': (jit.loadNs / 1000).toFixed(0),
+    'first load, us': (coldLoad(file) / 1000).toFixed(0),
     'Linux load, us': typeof theirs === 'string' ? '-' : (theirs.loadNs / 1000).toFixed(0),
   })
   console.error(`${name} ...`)
@@ -191,8 +222,4 @@ const columns = Object.keys(table[0] ?? {})
 console.log(`| ${columns.join(' | ')} |`)
 console.log(`|${columns.map((_, n) => (n === 0 ? '---' : '---:')).join('|')}|`)
 for (const row of table) console.log(`| ${columns.map((column) => row[column]).join(' | ')} |`)
-const mean = (hasMaps: boolean) => {
-  const logs = ratios.filter((each) => each.hasMaps === hasMaps).map(({ ratio }) => Math.log(ratio))
-  return logs.length === 0 ? '-' : Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length).toFixed(2)
-}
-console.log(`\nJIT/Linux, geometric mean: ${mean(false)} without maps, ${mean(true)} with maps`)
+console.log(`\n${verdicts(compared).join('\n')}`)

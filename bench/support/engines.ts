@@ -15,7 +15,7 @@ import { type BenchObject, readBenchObject } from './bench-object.ts'
 export interface Contestant {
   /** What the program returned. */
   readonly result: number
-  /** From the object's bytes to the first result. */
+  /** From the object's bytes to the first result, CPU time. */
   readonly loadNs: number
   /** Nanoseconds of a run, from one round of many. */
   round(): Promise<number>
@@ -109,13 +109,21 @@ export class Engines {
     }
   }
 
+  /** One load and the first run, ns of CPU time: what a process that has compiled nothing yet takes. */
+  load(): number {
+    return this.#load((world) => jitOn(world, true))
+  }
+
+  #load(make: (world: World) => Repeat): number {
+    const start = process.cpuUsage()
+    const world = new World(readBenchObject(this.#bytes, this.#object.name), this.#packet)
+    make(world)(1)
+    const { user, system } = process.cpuUsage(start)
+    return (user + system) * 1000
+  }
+
   async #prepare(roundNs: number, make: (world: World) => Repeat): Promise<Contestant> {
-    const loads = Array.from({ length: 7 }, () => {
-      const start = process.hrtime.bigint()
-      const world = new World(readBenchObject(this.#bytes, this.#object.name), this.#packet)
-      make(world)(1)
-      return Number(process.hrtime.bigint() - start)
-    })
+    const loads = Array.from({ length: 7 }, () => this.#load(make))
     const world = new World(this.#object, this.#packet)
     const once = make(world)
     const { grace } = world
