@@ -7,7 +7,6 @@ export interface Measured {
   readonly kind: 'plain' | 'maps' | 'calls'
   /** Our time for a run over Linux's; NaN where there is no Linux. */
   readonly ratio: number
-  /** CPU time. */
   readonly loadNs: number
 }
 

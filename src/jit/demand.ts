@@ -52,16 +52,26 @@ export class Demand {
     this.#blocks = blocks
     const atStart = blocks.map(() => 0)
     this.atStart = atStart
-    for (let changed = true; changed; ) {
-      changed = false
-      for (let number = blocks.length - 1; number >= 0; number--) {
-        const { slots } = blocks[number] as Block
-        let demand = this.atEnd(blocks[number] as Block)
-        for (let i = slots.length - 1; i >= 0; i--) demand = this.#before(slots[i] as Slot, demand)
-        if (demand === atStart[number]) continue
-        atStart[number] = demand
-        changed = true
+    const isDue = blocks.map(() => true)
+    for (let number = blocks.length - 1; number >= 0; ) {
+      if (!isDue[number]) {
+        number--
+        continue
       }
+      isDue[number] = false
+      const block = blocks[number] as Block
+      let demand = this.atEnd(block)
+      for (let i = block.slots.length - 1; i >= 0; i--) demand = this.#before(block.slots[i] as Slot, demand)
+      if (demand === atStart[number]) {
+        number--
+        continue
+      }
+      atStart[number] = demand
+      for (const from of block.predecessors) {
+        isDue[from] = true
+        number = Math.max(number, from + 1)
+      }
+      number--
     }
   }
 
@@ -99,21 +109,20 @@ export class Demand {
   #before(slot: Slot, after: number): number {
     const row: Row | undefined = slot.row
     const { dst, src } = slot
-    const fromRegister = row?.src === 'reg'
-    const source = (demand: number) => (fromRegister ? demand : 0)
-    const pointer = (register: number) =>
-      this.#options.usesWholePointer(slot) ? allOf(register) : lowOf(register)
+    const sourceLow = row?.src === 'reg' ? lowOf(src) : 0
+    const source = row?.src === 'reg' ? allOf(src) : 0
     switch (row?.kind) {
       case 'alu': {
         const wanted = after & allOf(dst)
         const rest = after & ~allOf(dst)
         if (wanted === 0) return rest
         const isMove = row.op.startsWith('mov')
-        const operands = (demand: (register: number) => number) =>
-          rest | (isMove ? 0 : demand(dst)) | source(demand(src))
-        if (row.bits === 32 || (isMove && row.op !== 'mov')) return operands(lowOf)
-        if ((wanted & highOf(dst)) === 0 && isNarrow(row, slot.constant)) return operands(lowOf)
-        return operands(allOf)
+        const isLow =
+          row.bits === 32 ||
+          (isMove && row.op !== 'mov') ||
+          ((wanted & highOf(dst)) === 0 && isNarrow(row, slot.constant))
+        if (isLow) return rest | (isMove ? 0 : lowOf(dst)) | sourceLow
+        return rest | (isMove ? 0 : allOf(dst)) | source
       }
       case 'swap': {
         const wanted = after & allOf(dst)
@@ -122,18 +131,20 @@ export class Demand {
         return rest | (row.bits === 64 ? allOf(dst) : lowOf(dst))
       }
       case 'load':
-        return (after & ~allOf(dst)) | pointer(src)
+        return (after & ~allOf(dst)) | this.#pointer(slot, src)
       case 'store':
-        return after | pointer(dst) | source(row.bits === 64 ? allOf(src) : lowOf(src))
+        return after | this.#pointer(slot, dst) | (row.bits === 64 ? source : sourceLow)
       case 'jump':
-        return row.bits === 64
-          ? after | allOf(dst) | source(allOf(src))
-          : after | lowOf(dst) | source(lowOf(src))
+        return row.bits === 64 ? after | allOf(dst) | source : after | lowOf(dst) | sourceLow
       default: {
         const { reads, writes } = this.#use(slot)
         return (after & ~allOfSet(writes)) | allOfSet(reads)
       }
     }
+  }
+
+  #pointer(slot: Slot, register: number): number {
+    return this.#options.usesWholePointer(slot) ? allOf(register) : lowOf(register)
   }
 
   #use(slot: Slot): RegisterUse {

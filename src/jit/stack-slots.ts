@@ -196,10 +196,15 @@ class Analysis {
     const { dst, src, constant } = slot
     switch (row?.kind) {
       case 'alu':
-        state[dst] = arithmetic(row, state[dst], constant === undefined ? state[src] : exactly(constant))
+        state[dst] = arithmetic(
+          row,
+          state[dst],
+          constant === undefined ? state[src] : numbers(slot.imm, slot.imm),
+        )
         return
       case 'wide':
-        state[dst] = exactly(constant as bigint)
+        // The addresses of maps are large.
+        state[dst] = undefined
         return
       case 'cast':
         state[dst] = state[src]?.kind === 'stack' ? ANYWHERE : undefined
@@ -307,11 +312,6 @@ function* slotsOf(
   const first = Math.max(-STACK_BYTES, pointer.low + offset)
   const end = Math.min(0, pointer.high + offset + sizeBytes)
   for (let n = slotAt(first); first < end && n <= slotAt(end - 1); n++) yield n
-}
-
-const exactly = (value: bigint): Tracked => {
-  const signed = BigInt.asIntN(64, value)
-  return signed < -BigInt(FAR) || signed > BigInt(FAR) ? undefined : numbers(Number(signed), Number(signed))
 }
 
 function arithmetic(row: Row, a: Tracked, b: Tracked): Tracked {

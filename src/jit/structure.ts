@@ -91,12 +91,9 @@ class Structure {
         out.push(loop(at, seq(this.#translator.loopHead(block), this.#node(block))))
         return seq(...out, unreachable())
       }
-      const merges = this.#merges(block)
-      if (merges.length > 0) {
-        out.push(this.#node(block))
-        return seq(...out)
-      }
-      next = this.#leaf(block, out)
+      const last: number | undefined = this.#merges(block).at(-1)
+      if (last !== undefined) out.push(this.#upToLastMerge(block))
+      next = last ?? this.#leaf(block, out)
     }
     return seq(...out)
   }
@@ -128,14 +125,22 @@ class Structure {
 
   /** A block, then the merge blocks that it dominates, each after a `block` that ends where it begins. */
   #node(block_: Block): Code {
+    const last = this.#merges(block_).at(-1)
+    const code = this.#upToLastMerge(block_)
+    return last === undefined ? code : seq(code, this.tree(last))
+  }
+
+  /** The same without the last merge block, which follows in sequence: its code is not nested in anything. */
+  #upToLastMerge(block_: Block): Code {
     const merges = this.#merges(block_)
     for (const merge of merges) this.#labels.set(merge, label(`block ${merge}`))
     const out: Code[] = []
     const next = this.#leaf(block_, out)
     if (next !== undefined) out.push(this.tree(next))
     let code = seq(...out)
-    for (const merge of merges) {
-      code = seq(block(this.#labels.get(merge) as Label, code), this.tree(merge))
+    for (const [n, merge] of merges.entries()) {
+      code = block(this.#labels.get(merge) as Label, code)
+      if (n < merges.length - 1) code = seq(code, this.tree(merge))
     }
     return code
   }
