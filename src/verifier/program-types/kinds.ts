@@ -4,6 +4,7 @@ import { BTF_KIND } from '../../btf/index.ts'
 import { BASE, FLAG } from '../domain/kinds.ts'
 import type { Proof } from '../proof.ts'
 import { argumentContext } from './attach.ts'
+import { writeConnection } from './conntrack.ts'
 import * as contexts from './contexts.ts'
 import type { ContextRequest, ContextValue, ProgramKind } from './kind.ts'
 import { writeThroughStructOps } from './struct-ops.ts'
@@ -33,10 +34,10 @@ const notConverted = (context: ProgramKind['context']): ProgramKind => ({
 export const PROGRAM_KINDS: Readonly<Record<number, ProgramKind>> = {
   [T.BPF_PROG_TYPE_SOCKET_FILTER]: plain(contexts.socketFilterContext),
   [T.BPF_PROG_TYPE_KPROBE]: notConverted(contexts.kprobeContext),
-  [T.BPF_PROG_TYPE_SCHED_CLS]: plain(contexts.schedContext, 'write'),
-  [T.BPF_PROG_TYPE_SCHED_ACT]: plain(contexts.schedContext, 'write'),
+  [T.BPF_PROG_TYPE_SCHED_CLS]: { ...plain(contexts.schedContext, 'write'), writeStruct: writeConnection },
+  [T.BPF_PROG_TYPE_SCHED_ACT]: { ...plain(contexts.schedContext, 'write'), writeStruct: writeConnection },
   [T.BPF_PROG_TYPE_TRACEPOINT]: notConverted(contexts.tracepointContext),
-  [T.BPF_PROG_TYPE_XDP]: plain(contexts.xdpContext, 'write'),
+  [T.BPF_PROG_TYPE_XDP]: { ...plain(contexts.xdpContext, 'write'), writeStruct: writeConnection },
   [T.BPF_PROG_TYPE_PERF_EVENT]: plain(contexts.perfEventContext),
   [T.BPF_PROG_TYPE_CGROUP_SKB]: plain(contexts.cgroupSkbContext, 'read'),
   [T.BPF_PROG_TYPE_CGROUP_SOCK]: plain(contexts.cgroupSockContext),

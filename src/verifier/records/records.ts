@@ -99,6 +99,9 @@ export class Records {
   readonly #ofMap = new Map<MapSpec, FieldRecord | undefined>()
   readonly #containers = new Map<Btf, Map<string, string>>()
 
+  /** A list or tree of what is no node was met: then the whole record is void. */
+  #isMalformed = false
+
   constructor(kernel: Btf | undefined) {
     this.#kernel = kernel
   }
@@ -157,6 +160,7 @@ export class Records {
 
   #parse(btf: Btf, id: BtfId): FieldRecord | undefined {
     const fields: RecordField[] = []
+    this.#isMalformed = false
     const type = btf.typeById(btf.resolve(id))
     if (type.kind === BTF_KIND.STRUCT) this.#collect(btf, type, 0, 0, fields)
     else if (type.kind === BTF_KIND.DATASEC) {
@@ -166,7 +170,7 @@ export class Records {
         this.#collectOne(btf, variable.type, v.offset, 0, fields, variable.id)
       }
     }
-    if (fields.length === 0 || fields.length > MAX_FIELDS) return undefined
+    if (this.#isMalformed || fields.length === 0 || fields.length > MAX_FIELDS) return undefined
     fields.sort((a, b) => a.offset - b.offset)
     const hasGraph = fields.some((f) => f.kind === 'list_head' || f.kind === 'rb_root')
     const hasLock = fields.some((f) => f.kind === 'spin_lock' || f.kind === 'res_spin_lock')
@@ -223,7 +227,8 @@ export class Records {
       }
       const node = kind === 'list_head' ? 'bpf_list_node' : 'bpf_rb_node'
       const element = this.#element(btf, owner, component, node)
-      if (element !== undefined) into.push({ kind, offset: at, size, ...element })
+      if (element === undefined) this.#isMalformed = true
+      else into.push({ kind, offset: at, size, ...element })
     }
   }
 
