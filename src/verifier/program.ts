@@ -109,6 +109,8 @@ export interface ProgramInput {
   /** The line information as it was handed over, where it is to be checked, too. */
   readonly lineRecords?: readonly LineRecord[]
   readonly attach?: AttachTarget
+  /** Whether programs may write to user memory, as where a kernel is not locked down. Default: they may not. */
+  readonly mayWriteUserMemory?: boolean
   /** Bytes of the kernel's `struct pt_regs`, the context of kprobes. Default: x86-64's. */
   readonly registersBytes?: number
   /** Types of the operating system's kernel; without them, kernel pointers are refused. */

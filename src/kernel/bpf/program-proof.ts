@@ -81,6 +81,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     functions: functionsOf(debugInfo),
     lines: linesOf(debugInfo),
     lineRecords: lineRecordsOf(debugInfo),
+    mayWriteUserMemory: true,
     logLevel: attr.log_level & LOG_LEVELS,
     ...(btf === undefined ? {} : { btf }),
     ...(kernelTypes === undefined ? {} : { kernelTypes }),

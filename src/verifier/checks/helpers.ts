@@ -39,6 +39,7 @@ import { checkMemory } from './memory.ts'
 const H = {
   mapLookup: 1,
   tailCall: 12,
+  probeWriteUser: 36,
   getStack: 67,
   getLocalStorage: 81,
   timerSetCallback: 170,
@@ -70,9 +71,11 @@ const MAX_HELPER = 211
 /** bpf_sk_storage_get and _delete, bpf_d_path: for some functions that are traced only. */
 const NOT_IN_PROBES: ReadonlySet<number> = new Set([107, 108, 147])
 
+/** Writing to user memory is what a kernel refuses that is locked down, as the recorded one is. */
 function findHelper(p: Proof, id: number): HelperPrototype {
   const helper = p.helpers.get(id)
-  if (helper !== undefined) return helper
+  const isWithheld = id === H.probeWriteUser && p.input.mayWriteUserMemory !== true
+  if (helper !== undefined && !isWithheld) return helper
   if (id === 0) throw p.refuse(EINVAL, 'program of this type cannot use helper bpf_unspec#0')
   if (id < 0 || id > MAX_HELPER || helperById(id) === undefined) {
     throw p.refuse(EINVAL, `invalid func unknown#${id}`)

@@ -37,8 +37,8 @@ function directValueError(map: MapSpec, offset: number): number | undefined {
   }
 }
 
-/** Variables in the kernel's types that are not among its symbols: nothing else of them was kept. */
-const WITHOUT_SYMBOL: ReadonlySet<string> = new Set(['bpf_prog_active'])
+/** Variables in the kernel's types that are not among its symbols: it was built to keep those of functions alone. */
+const WITHOUT_SYMBOL: ReadonlySet<string> = new Set(['bpf_prog_active', 'bpf_task_storage_busy', 'runqueues'])
 
 /** What a wide instruction with a kernel type id gives. */
 interface KernelVariable {

@@ -30,6 +30,13 @@ export interface Kfunc {
   readonly isSleepable: boolean
 }
 
+/** What a network device says of a packet: for programs that were loaded for one device. */
+const DEVICE_METADATA: ReadonlySet<string> = new Set([
+  'bpf_xdp_metadata_rx_hash',
+  'bpf_xdp_metadata_rx_timestamp',
+  'bpf_xdp_metadata_rx_vlan_tag',
+])
+
 const byName: ReadonlyMap<string, KfuncRow> = new Map(kfuncRows.map((row) => [row.name, row]))
 
 export class KfuncTable {
@@ -90,6 +97,9 @@ export class KfuncTable {
     }
     if (btf.typeById(type.type).kind !== BTF_KIND.FUNC_PROTO) {
       throw p.refuse(EINVAL, `kernel function btf_id ${insn.imm >>> 0} does not have a valid func_proto`)
+    }
+    if (DEVICE_METADATA.has(type.name)) {
+      throw p.refuse(EINVAL, 'metadata kfuncs require device-bound program')
     }
   }
 }
