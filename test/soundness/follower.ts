@@ -262,7 +262,7 @@ export class Follower {
       const live: Position = { ...position, strength: 'live' }
       return this.#disagreement(live, machine) === undefined ? live : position
     }
-    const unread = unreadAt(node.coveredBy)
+    const unread = unreadAfterCut(position, node.coveredBy)
     const live: Position = { node: node.coveredBy, strength: 'live', unread }
     if (this.#disagreement(live, machine) === undefined) return live
     const relied: Position = { node: node.coveredBy, strength: 'relied on', unread }
@@ -397,12 +397,17 @@ export class Follower {
   }
 }
 
-/** Slots of a saved step that were forgotten once all that follows was walked, since nothing reads them. */
-function unreadAt(node: WalkNode): ReadonlySet<Slot> {
+/**
+ * Slots of the saved step that covers a cut one which need not hold: those that were forgotten once all that follows was
+ * walked, since nothing reads them, and those that already did not hold where the path was cut.
+ */
+function unreadAfterCut({ node, unread }: Position, target: WalkNode): ReadonlySet<Slot> {
   const found = new Set<Slot>()
-  node.frames.forEach(({ stack }, f) => {
+  target.frames.forEach(({ stack }, f) => {
     stack.forEach((slot, i) => {
-      if (node.saved?.frames[f]?.stack[i] === EMPTY_SLOT && slot !== EMPTY_SLOT) found.add(slot)
+      const wasForgotten = target.saved?.frames[f]?.stack[i] === EMPTY_SLOT && slot !== EMPTY_SLOT
+      const before = node.frames[f]?.stack[i]
+      if (wasForgotten || (before !== undefined && unread.has(before))) found.add(slot)
     })
   })
   return found
