@@ -25,6 +25,9 @@ export function loadPacket(p: Proof, insn: Instruction): void {
   if (!PACKET_LOADERS.includes(p.input.programType)) {
     throw p.refuse(EINVAL, 'BPF_LD_[ABS|IND] instructions not allowed for this program type')
   }
+  if (p.state.frames.some((frame) => frame.inCallback)) {
+    throw p.refuse(EINVAL, 'cannot use BPF_LD_[ABS|IND] within callback')
+  }
   const isIndirect = modeOf(insn.opcode) === MODE.IND
   if (
     insn.dst !== 0 ||
@@ -45,6 +48,7 @@ export function loadPacket(p: Proof, insn: Instruction): void {
   p.setUnknown(0)
   if (p.state.currentIndex === 0) return
   // Outside of the packet the function ends, with 0: that is walked first.
+  p.scratchedRegisters |= 1
   pushBranch(p, p.index + 1, p.index)
   p.setReg(0, knownScalar(0n))
   returnFromFunction(p)

@@ -168,6 +168,8 @@ export function checkScalar(p: Proof, kfunc: Kfunc, index: number, facts: KfuncF
 
 export function checkMap(p: Proof, n: number, facts: KfuncFacts): void {
   const r = p.reg(n)
+  // The kernel's own `struct bpf_map` will do where the map does not have to be that of another argument.
+  if (r.map === undefined && facts.map === undefined && baseOf(r.kind) === BASE.BTF_ID) return
   if (r.map === undefined) throw p.refuse(EINVAL, `pointer in R${n} isn't map pointer`)
   const record = p.records.ofMap(r.map)
   if (facts.map !== undefined && hasField(record, 'wq', 'task_work')) {
