@@ -42,7 +42,12 @@ export class KernelTypesFile extends StaticFile {
     if (lengthBytes > whole) return -EINVAL
     const pages = new Uint8Array(lengthBytes)
     pages.set(this.#types.subarray(0, lengthBytes))
-    return { lengthBytes, writable: false, bytes: () => pages, close: () => {} }
+    return {
+      lengthBytes,
+      writable: false,
+      bytes: (start, sizeBytes) => pages.subarray(start, start + sizeBytes),
+      close: () => {},
+    }
   }
 }
 
