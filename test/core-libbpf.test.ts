@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { Btf, CORE_KINDS, CoreError } from '../src/btf/index.ts'
+import { Btf, BtfError, CORE_KIND, CORE_KINDS, CoreError, minimalTypes } from '../src/btf/index.ts'
 import { type LinkedProgram, openObject } from '../src/client/spec/index.ts'
 import { ElfError, parseElf } from '../src/elf/index.ts'
 import { type Comparison, compareWithLibbpf, relocated } from './support/core-comparison.ts'
@@ -65,6 +65,36 @@ describe.skipIf(noKernel !== '')(`this machine's kernel${noKernel && ` (${noKern
     expect([...done.kinds].sort((a, b) => a - b)).toEqual(CORE_KINDS.map(({ kind }) => kind))
     expect(done.programs).toBe(9)
     expect(done.poisoned).toBeGreaterThan(0)
+  })
+})
+
+describe.skipIf(noKernel !== '')(`minimal types${noKernel && ` (${noKernel})`}`, () => {
+  test('fit programs as the whole kernel does, but for ids, and bpftool reads them', () => {
+    const source = readFileSync(
+      fileURLToPath(new URL('./data/core/all-kinds.bpf.c', import.meta.url)),
+      'utf8',
+    )
+    const spec = openObject(new Uint8Array(readFileSync(compile(source))), { name: 'minimal' })
+    if (!('programs' in spec)) throw new Error(spec.message)
+    const whole = [...relocated(spec, machineTypes())]
+    const relocations = whole.flatMap(([linked]) => linked.coreRelocations)
+    const bytes = minimalTypes(machineTypes(), [{ btf: spec.btf as Btf, relocations }])
+    if (bytes instanceof BtfError) throw new Error(bytes.message)
+    const path = join(scratch, 'minimal.btf')
+    writeFileSync(path, bytes)
+    const few = [...relocated(spec, typesIn(path))]
+    for (const [i, [linked, applied]] of whole.entries()) {
+      const [other, otherApplied] = few[i] as (typeof few)[number]
+      expect(otherApplied).toEqual(applied)
+      for (const { kind, instructionOffset } of linked.coreRelocations) {
+        if (kind !== CORE_KIND.TYPE_ID_TARGET) continue
+        for (const one of [linked, other])
+          one.instructions.fill(0, instructionOffset * 8, instructionOffset * 8 + 8)
+      }
+      expect(other.instructions).toEqual(linked.instructions)
+    }
+    expect(bytes.length).toBeLessThan(100_000)
+    if (has('bpftool')) execFileSync('bpftool', ['btf', 'dump', 'file', path], { stdio: 'pipe' })
   })
 })
 
