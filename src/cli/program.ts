@@ -76,6 +76,7 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
   addSymbols(kernel, host, finish)
   const gen = program.command('gen').description('write code')
   addGenSkeleton(gen, host, finish)
+  addGenMinCoreBtf(gen, host, finish)
   const wholeNumber = positiveInteger
   addKernelCommands(program, host, { finish, examples, wholeNumber, addGuestOptions, guestOptions })
   return program
@@ -356,6 +357,25 @@ function addSymbols(parent: Command, host: Host, finish: Finish): void {
         )
       },
     )
+}
+
+function addGenMinCoreBtf(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('min_core_btf')
+    .description("Writes the part of a kernel's types that the CO-RE relocations of objects look at.")
+    .argument('<btf>', "a kernel's types, such as /sys/kernel/btf/vmlinux")
+    .argument('<out>', 'the file to write')
+    .argument('<object...>', 'objects of clang')
+    .addHelpText(
+      'after',
+      examples([
+        ['anybpf gen min_core_btf /sys/kernel/btf/vmlinux min.btf mine.bpf.o', 'kilobytes, not megabytes'],
+      ]),
+    )
+    .action(async (types: string, output: string, objects: readonly string[]) => {
+      const { runGenMinCoreBtf } = await import('./commands/gen-min-core-btf.ts')
+      finish(runGenMinCoreBtf(host, { types, output, objects }))
+    })
 }
 
 function addGenSkeleton(parent: Command, host: Host, finish: Finish): void {
