@@ -74,7 +74,8 @@ describe.skipIf(noKernel !== '')(`minimal types${noKernel && ` (${noKernel})`}`,
       fileURLToPath(new URL('./data/core/all-kinds.bpf.c', import.meta.url)),
       'utf8',
     )
-    const spec = openObject(new Uint8Array(readFileSync(compile(source))), { name: 'minimal' })
+    const object = compile(source)
+    const spec = openObject(new Uint8Array(readFileSync(object)), { name: 'minimal' })
     if (!('programs' in spec)) throw new Error(spec.message)
     const whole = [...relocated(spec, machineTypes())]
     const relocations = whole.flatMap(([linked]) => linked.coreRelocations)
@@ -94,7 +95,11 @@ describe.skipIf(noKernel !== '')(`minimal types${noKernel && ` (${noKernel})`}`,
       expect(other.instructions).toEqual(linked.instructions)
     }
     expect(bytes.length).toBeLessThan(100_000)
-    if (has('bpftool')) execFileSync('bpftool', ['btf', 'dump', 'file', path], { stdio: 'pipe' })
+    if (!has('bpftool')) return console.log('no bpftool to compare with')
+    execFileSync('bpftool', ['btf', 'dump', 'file', path], { stdio: 'pipe' })
+    const theirs = join(scratch, 'theirs.btf')
+    execFileSync('bpftool', ['gen', 'min_core_btf', vmlinux, theirs, object], { stdio: 'pipe' })
+    expect(bytes.length).toBe(readFileSync(theirs).length)
   })
 })
 
