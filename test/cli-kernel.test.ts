@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Btf } from '../src/btf/index.ts'
 import { kernelCommands } from '../src/cli/kernel/commands.ts'
 import { nodeHost } from '../src/cli/node-host.ts'
 import { runCli } from '../src/cli/program.ts'
@@ -189,6 +190,14 @@ describe('gen skeleton', () => {
     const wrong = await anybpf('gen', 'skeleton', object, '-r', 'events')
     expect([wrong.code, wrong.err]).toEqual([2, "anybpf: --record takes MAP=STRUCT, not 'events'\n"])
   })
+})
+
+test('gen min_core_btf writes types for objects, and says which file has none', async () => {
+  const file = join(directory, 'min.btf')
+  expect((await anybpf('gen', 'min_core_btf', object, file, object)).code).toBe(0)
+  expect(Btf.parse(readFileSync(file))).toBeInstanceOf(Btf)
+  const wrong = await anybpf('gen', 'min_core_btf', 'package.json', file, object)
+  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('package.json: ')])
 })
 
 const linux = openLinux()
