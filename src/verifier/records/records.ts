@@ -6,26 +6,13 @@
  */
 import { BPF_MAP_TYPE } from '../../abi/index.ts'
 import { BTF_KIND, type Btf, type BtfId, type BtfType } from '../../btf/index.ts'
+import type { SpecialFieldKind } from '../../helpers/index.ts'
 import { BASE, baseOf } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
 import type { MapSpec } from '../program.ts'
 import { isAllocatedObject } from '../proof.ts'
 
-export type FieldKind =
-  | 'spin_lock'
-  | 'res_spin_lock'
-  | 'timer'
-  | 'wq'
-  | 'task_work'
-  | 'refcount'
-  | 'kptr_unref'
-  | 'kptr_ref'
-  | 'kptr_percpu'
-  | 'uptr'
-  | 'list_head'
-  | 'list_node'
-  | 'rb_root'
-  | 'rb_node'
+export type FieldKind = SpecialFieldKind
 
 /** A type that a field points to or holds. */
 export interface Pointee {
