@@ -37,10 +37,23 @@ export interface PendingBranch {
   readonly logPosition: number
 }
 
+/** A path of a loop that ended because a state whose marks may still grow was found to cover it. */
+export interface BackEdge {
+  readonly covering: State
+  readonly covered: State
+  /** By the marks so far: to be looked at again when they are final. Otherwise covered whatever the marks. */
+  readonly isProvisional: boolean
+  /** To go on from `covered` after all: the steps that led there, and the last instruction. */
+  readonly history: HistoryEntry | undefined
+  readonly previous: number
+}
+
 /** A loop (strongly connected component) entered on one chain of calls. */
 export interface LoopVisit {
   entry: State | undefined
-  backEdges: State[]
+  backEdges: BackEdge[]
+  /** How often paths were taken up again, since final marks showed that they were not covered. */
+  resumptions: number
 }
 
 export const INSTRUCTION_LIMIT = 1_000_000

@@ -184,3 +184,53 @@ describe('found at random', () => {
     )
   })
 })
+
+describe('rounds of a callback', () => {
+  /**
+   * The first branch of the callback writes through an offset that the caller's stack holds, the second replaces it:
+   * that the offset matters is known only after a round was cut where it did not seem to. (Linux 6.18 accepts all.)
+   */
+  const twoBranches = (replacement: number) => `
+      call 7
+      *(u64 *)(r10 -8) = r0
+      r1 = -32
+      *(u64 *)(r10 -16) = r1
+      r1 = 2
+      r2 = subprog[f_callback]
+      r3 = r10
+      r4 = 0
+      call 181
+      r0 = 0
+      exit
+      f_callback:
+      r6 = r2
+      call 7
+      r1 = *(u64 *)(r6 -8)
+      if r1 > r0 goto write
+      next:
+      call 7
+      r1 = *(u64 *)(r6 -8)
+      if r1 > r0 goto replace
+      out:
+      r0 = 0
+      exit
+      write:
+      r1 = *(u64 *)(r6 -16)
+      r2 = r10
+      r2 += r1
+      r3 = 42
+      *(u64 *)(r2 +0) = r3
+      goto next
+      replace:
+      r1 = ${replacement}
+      *(u64 *)(r6 -16) = r1
+      goto out`
+
+  test.each([
+    ['an offset that stays within the stack', -40, /^accepted$/],
+    ['an offset that leaves it', 8, /^invalid (variable-offset )?write to stack/],
+    ['an unaligned offset', -31, /^misaligned stack access/],
+  ])('%s', (_name, replacement, expected) => {
+    expect(verdictOf(twoBranches(replacement), T.BPF_PROG_TYPE_RAW_TRACEPOINT)).toMatch(expected)
+  })
+})

@@ -11,7 +11,7 @@
 
 import { BASE, BYTE } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
-import { BRANCH_LIMIT, type LoopVisit, type Proof } from '../proof.ts'
+import { type BackEdge, BRANCH_LIMIT, type LoopVisit, type PendingBranch, type Proof } from '../proof.ts'
 import { E2BIG, EINVAL } from '../refusal.ts'
 import { covers, frameInstruction, iteratorDepthsDiffer, mayBeLooping } from '../state/equal.ts'
 import { inheritPrecision, markAllImprecise, markAllPrecise, note } from '../state/precision.ts'
@@ -56,18 +56,31 @@ function loopKey(p: Proof, state: State): string | undefined {
   return undefined
 }
 
-/** Marks in `state` may still grow: it is in a loop that has open back edges. */
-function isUnfinished(p: Proof, state: State): boolean {
+/** The loop that `state` is in, if it has open back edges: marks in `state` may still grow. */
+function unfinishedLoop(p: Proof, state: State): string | undefined {
   // Asked of every state that is looked at: most programs have no back edge open.
-  if (p.backEdgeCount === 0) return false
+  if (p.backEdgeCount === 0) return undefined
   const key = loopKey(p, state)
-  if (key === undefined) return false
-  return (p.loops.get(key)?.backEdges.length ?? 0) > 0
+  if (key === undefined) return undefined
+  return (p.loops.get(key)?.backEdges.length ?? 0) > 0 ? key : undefined
 }
+
+const isUnfinished = (p: Proof, state: State): boolean => unfinishedLoop(p, state) !== undefined
+
+const isCallbackLoop = (key: string): boolean => key.includes('@')
+
+const MAX_RESUMPTIONS = 8
+
+/**
+ * In loops of callbacks, paths end at states whose marks are not final, and are taken up again if the final ones say so.
+ * Linux 6.18 ends them without a second look. The loops of the control flow graph go by ranges at once, as in Linux.
+ */
+const endsProvisionally = (p: Proof, key: string): boolean =>
+  isCallbackLoop(key) && (p.loops.get(key) as LoopVisit).resumptions < MAX_RESUMPTIONS
 
 function logLoop(p: Proof, what: string, key: string): void {
   // Loops around a helper's callback are no loops to Linux.
-  if ((p.log.level & 2) !== 0 && !key.includes('@')) p.say(`SCC ${what} (${key})\n`)
+  if ((p.log.level & 2) !== 0 && !isCallbackLoop(key)) p.say(`SCC ${what} (${key})\n`)
 }
 
 function enterLoop(p: Proof, state: State): void {
@@ -75,7 +88,7 @@ function enterLoop(p: Proof, state: State): void {
   if (key === undefined) return
   let visit = p.loops.get(key)
   if (visit === undefined) {
-    visit = { entry: undefined, backEdges: [] }
+    visit = { entry: undefined, backEdges: [], resumptions: 0 }
     p.loops.set(key, visit)
   }
   if (visit.entry !== undefined) return
@@ -89,17 +102,40 @@ function carryMarksAround(p: Proof, visit: LoopVisit): void {
   for (let round = 0; ; round++) {
     if (round > MAX_ROUNDS) {
       if ((p.log.level & 2) !== 0) p.say('propagate_backedges: too many iterations\n')
-      for (const state of visit.backEdges) markAllPrecise(p, state)
+      for (const { covered } of visit.backEdges) markAllPrecise(p, covered)
       break
     }
     let changed = false
     // Newest first, as Linux does.
-    for (const state of visit.backEdges.toReversed()) {
-      if (inheritPrecision(p, state.equalState as State, state)) changed = true
+    for (const { covering, covered } of visit.backEdges.toReversed()) {
+      if (inheritPrecision(p, covering, covered)) changed = true
     }
     if (!changed) break
   }
-  visit.backEdges = []
+}
+
+/** A path that ended is open again: so are the states it came from. */
+function reopen(state: State | undefined): void {
+  for (let open = state; open !== undefined; open = open.parent) {
+    open.branches++
+    if (open.branches > 1) break
+  }
+}
+
+/** Takes up the paths again that final marks show not to have been covered; true if there were any. */
+function resumeUncovered(p: Proof, visit: LoopVisit): boolean {
+  const isUncovered = (edge: BackEdge) =>
+    edge.isProvisional && !covers(p, edge.covering, edge.covered, 'precise values only')
+  const uncovered = visit.backEdges.filter(isUncovered)
+  if (uncovered.length === 0) return false
+  visit.backEdges = visit.backEdges.filter((edge) => !uncovered.includes(edge))
+  visit.resumptions++
+  for (const { covered, history, previous } of uncovered) {
+    covered.history = history
+    queue(p, { state: covered, instruction: covered.instruction, previous, logPosition: p.log.position })
+    reopen(covered.parent)
+  }
+  return true
 }
 
 function leaveLoop(p: Proof, state: State): void {
@@ -108,9 +144,14 @@ function leaveLoop(p: Proof, state: State): void {
   const visit = p.loops.get(key)
   if (visit === undefined || visit.entry !== state) return
   logLoop(p, 'exit', key)
-  visit.entry = undefined
-  p.backEdgeCount -= visit.backEdges.length
+  const before = visit.backEdges.length
   carryMarksAround(p, visit)
+  if (!resumeUncovered(p, visit)) {
+    visit.entry = undefined
+    visit.backEdges = []
+    visit.resumptions = 0
+  }
+  p.backEdgeCount += visit.backEdges.length - before
 }
 
 /** An evicted state is kept for as long as paths lead on from it, or its marks may grow. */
@@ -127,6 +168,7 @@ export function endPath(p: Proof, ended: State): void {
     state.branches--
     if (state.branches > 0) break
     leaveLoop(p, state)
+    if (state.branches > 0) break
     releaseEvicted(p, state)
     state = state.parent
   }
@@ -140,12 +182,16 @@ export function pushBranch(p: Proof, instruction: number, previous: number): Sta
 }
 
 export function pushState(p: Proof, state: State, instruction: number, previous: number): void {
-  p.pending.push({ state, instruction, previous, logPosition: p.log.position })
+  queue(p, { state, instruction, previous, logPosition: p.log.position })
+  if (state.parent !== undefined) state.parent.branches++
+}
+
+function queue(p: Proof, branch: PendingBranch): void {
+  p.pending.push(branch)
   if (p.pending.length > BRANCH_LIMIT) {
     throw p.refuse(E2BIG, `The sequence of ${p.pending.length} jumps is too complex.`)
   }
-  if (state.parent !== undefined) state.parent.branches++
-  p.observer?.queues(state)
+  p.observer?.queues(branch.state)
 }
 
 /** Goes on with the branch that was queued last; false: none is left. */
@@ -215,6 +261,7 @@ export function isVisited(p: Proof): boolean {
       if (old.instruction !== index) continue
       let found = false
       let isLoop = false
+      let isProvisional = false
       if (old.branches > 0) {
         const frame = old.current
         let skipsCheck = false
@@ -264,23 +311,25 @@ export function isVisited(p: Proof): boolean {
           save = false
         }
       } else {
-        isLoop = isUnfinished(p, old)
-        found = covers(p, old, current, isLoop ? 'within ranges' : 'precise values only')
+        const loop = unfinishedLoop(p, old)
+        isLoop = loop !== undefined
+        isProvisional = loop !== undefined && endsProvisionally(p, loop)
+        found = covers(p, old, current, isLoop && !isProvisional ? 'within ranges' : 'precise values only')
       }
       if (found) {
         old.hits++
         p.observer?.prunes(old)
+        const { history } = current
         if (notes.jumpPoint[index]) note(p)
         inheritPrecision(p, old, current)
         if (isLoop) {
-          const copy = current.copy()
-          copy.equalState = old
-          copy.instruction = index
+          const covered = current.copy()
+          covered.instruction = index
           const loop = loopKey(p, old)
           const visit = loop === undefined ? undefined : p.loops.get(loop)
           if (visit !== undefined) {
             logLoop(p, 'backedge', loop as string)
-            visit.backEdges.push(copy)
+            visit.backEdges.push({ covering: old, covered, isProvisional, history, previous: p.previous })
             p.backEdgeCount++
             countPeak(p)
           }
@@ -317,7 +366,6 @@ export function isVisited(p: Proof): boolean {
   current.firstInstruction = index
   current.depth = saved.depth + 1
   current.history = undefined
-  current.equalState = undefined
   if (list === undefined) p.explored.set(key, [saved])
   else list.push(saved)
   return false

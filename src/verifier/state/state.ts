@@ -135,8 +135,6 @@ export class State {
   callbackUnrollDepth = 0
   mayGotoDepth = 0
   depth = 0
-  /** For a copy kept as a back edge: what it was found equal to. */
-  equalState: State | undefined = undefined
   cleaned = false
   /** No state is compared with it any more, but paths that lead on from it are still to be walked. */
   isEvicted = false
@@ -174,7 +172,6 @@ export class State {
     s.callbackUnrollDepth = this.callbackUnrollDepth
     s.mayGotoDepth = this.mayGotoDepth
     s.depth = this.depth
-    s.equalState = this.equalState
     return s
   }
 
