@@ -214,7 +214,7 @@ export class Follower {
     for (const { node, strength, unread } of positions) {
       for (const next of node.next) {
         if (next.index === pc && next.frames.length === depth - this.#base + 1)
-          found.push({ node: next, strength, unread })
+          found.push({ node: next, strength, unread: unreadNext(this.#walk.proof, node, next, unread) })
       }
     }
     if (found.length > 0) return found
@@ -408,6 +408,27 @@ function unreadAfterCut({ node, unread }: Position, target: WalkNode): ReadonlyS
       const wasForgotten = target.saved?.frames[f]?.stack[i] === EMPTY_SLOT && slot !== EMPTY_SLOT
       const before = node.frames[f]?.stack[i]
       if (wasForgotten || (before !== undefined && unread.has(before))) found.add(slot)
+    })
+  })
+  return found
+}
+
+/** A branch writes no slot, but tells more of those that hold what it compares: they stay unread. */
+function unreadNext(
+  proof: Walk['proof'],
+  node: WalkNode,
+  next: WalkNode,
+  unread: ReadonlySet<Slot>,
+): ReadonlySet<Slot> {
+  if (unread.size === 0) return unread
+  const kind = classOf(proof.program[node.index]!.opcode)
+  const isBranch = kind === CLASS.JMP || kind === CLASS.JMP32
+  if (!isBranch || node.frames.length !== next.frames.length) return unread
+  const found = new Set(unread)
+  next.frames.forEach(({ stack }, f) => {
+    stack.forEach((slot, i) => {
+      const before = node.frames[f]?.stack[i]
+      if (before !== undefined && unread.has(before)) found.add(slot)
     })
   })
   return found

@@ -65,6 +65,16 @@ export interface Ready {
 /** Ends a run from inside a helper of ours. */
 class Stop extends Error {}
 
+/** Helpers that change a packet change its length, hash, protocol and VLAN tag. */
+const CHANGED_BY_HELPERS = [
+  SK_BUFF.len,
+  SK_BUFF.hash,
+  SK_BUFF.protocol,
+  SK_BUFF.vlan_present,
+  SK_BUFF.vlan_tci,
+  SK_BUFF.vlan_proto,
+]
+
 export class World {
   readonly #arena = new Arena({ initialBytes: 1 << 19 })
   readonly #grace = new Grace()
@@ -208,8 +218,7 @@ export class World {
     for (let i = 0; i < sizeBytes; i++) {
       if (before[i] === this.#arena.bytes[at + i] || writable.some(([from, to]) => i >= from && i < to))
         continue
-      // Helpers that change a packet change its length and hash.
-      if (isSocketBuffer && (i < 4 || (i >= SK_BUFF.hash && i < SK_BUFF.hash + 4))) continue
+      if (isSocketBuffer && CHANGED_BY_HELPERS.some((field) => i >= field && i < field + 4)) continue
       return i
     }
     return undefined
