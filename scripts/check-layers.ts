@@ -18,6 +18,7 @@ const floorOf: Record<string, number> = {
   memory: 2,
   maps: 2,
   helpers: 2,
+  linker: 2,
   verifier: 3,
   interpreter: 3,
   jit: 3,
