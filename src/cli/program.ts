@@ -75,6 +75,7 @@ function buildProgram(host: Host, version: string, finish: Finish): Command {
   const kernel = program.command('kernel').description('look at a guest kernel')
   addSymbols(kernel, host, finish)
   const gen = program.command('gen').description('write code')
+  addGenObject(gen, host, finish)
   addGenSkeleton(gen, host, finish)
   addGenMinCoreBtf(gen, host, finish)
   const wholeNumber = positiveInteger
@@ -357,6 +358,24 @@ function addSymbols(parent: Command, host: Host, finish: Finish): void {
         )
       },
     )
+}
+
+function addGenObject(parent: Command, host: Host, finish: Finish): void {
+  parent
+    .command('object')
+    .description(
+      'Links objects into one: functions, variables and maps that one of them declares are those that another defines.',
+    )
+    .argument('<out>', 'the file to write')
+    .argument('<object...>', 'objects of clang, compiled with -g')
+    .addHelpText(
+      'after',
+      examples([['anybpf gen object mine.bpf.o one.bpf.o two.bpf.o', 'then load mine.bpf.o as any other']]),
+    )
+    .action(async (output: string, objects: readonly string[]) => {
+      const { runGenObject } = await import('./commands/gen-object.ts')
+      finish(runGenObject(host, { output, objects }))
+    })
 }
 
 function addGenMinCoreBtf(parent: Command, host: Host, finish: Finish): void {
