@@ -1,12 +1,15 @@
 /** A section of the output, which grows by one input after the other. */
 import { type NewElfSection, SHT } from '../elf/index.ts'
+import type { GlobalSymbol } from './output.ts'
 import type { SectionRecords } from './records.ts'
 
 /** A variable or function in a section, as its DATASEC will say it. */
 export interface OutputVariable {
   readonly type: number
+  /** Of a global one that is defined, the symbol's value goes before it. */
   readonly offset: number
   size: number
+  readonly global: GlobalSymbol | undefined
 }
 
 /** What it takes of the first input that has the section. */

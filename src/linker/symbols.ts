@@ -13,6 +13,7 @@ import { isGlobalSymbol } from './input-types.ts'
 import { whyMapsDiffer } from './match-maps.ts'
 import { whyTypesDiffer } from './match-types.ts'
 import type { GlobalSymbol, Output, OutputSymbol } from './output.ts'
+import type { OutputSection } from './output-section.ts'
 
 /** The DATASEC of externs that say no section. */
 const UNPLACED_EXTERNS = '.extern'
@@ -168,12 +169,22 @@ function join(
   target.sectionIndex = section === undefined ? symbol.sectionIndex : (section.output?.index ?? 0)
   target.value = symbol.value + BigInt(section?.outputOffset ?? 0)
   target.size = symbol.size
-  known.section = section?.output
+  moveTo(known, section?.output)
   known.isExtern = false
   known.file = input.name
   known.isUnderlyingWanted = true
   completeExtern(output, known, types, described)
   return undefined
+}
+
+/** A variable that was in another section is none of that section's any more. */
+function moveTo(global: GlobalSymbol, section: OutputSection | undefined): void {
+  const { section: before, variable } = global
+  if (section !== before && variable !== undefined) {
+    before?.variables.splice(before.variables.indexOf(variable), 1)
+    global.variable = undefined
+  }
+  global.section = section
 }
 
 function whyDifferent(

@@ -2,7 +2,7 @@
  * Joining types: an input's are appended, with those of global functions and variables that are known already left
  * out; sections' types are made anew at the end.
  */
-import { BTF_KIND } from '../btf/index.ts'
+import { BTF_KIND, BTF_LINKAGE, type TypeTable } from '../btf/index.ts'
 import { LinkError } from './error.ts'
 import type { Input, InputTypes } from './input.ts'
 import type { InputSection } from './input-section.ts'
@@ -79,6 +79,8 @@ function appendVariables(
     if (type === 0) continue
     const global = isGlobalType(types, type) ? output.globals.get(types.name(type)) : undefined
     if (global !== undefined && global.section !== target) {
+      // A weak definition that another one goes before may have been elsewhere.
+      if (!global.isExtern && isDefined(table, table.word(datasec, n))) continue
       const there = global.section === undefined ? 'no section' : `section '${global.section.name}'`
       const reason = `'${global.name}' is in ${there} in other inputs`
       return new LinkError('mismatch', input.name, reason, name)
@@ -94,19 +96,26 @@ function appendVariables(
       return new LinkError('too-large', input.name, `more than ${MAX_PARTS} variables`, name)
     }
     const offset = outputOffset + (places[i] ?? 0)
-    const variable = { type, offset, size: table.word(datasec, n + 2) }
+    const variable = { type, offset, size: table.word(datasec, n + 2), global }
     target.variables.push(variable)
     if (global !== undefined) global.variable = variable
   }
   return undefined
 }
 
+const isDefined = (types: TypeTable, id: number): boolean =>
+  types.kind(id) === BTF_KIND.VAR && types.word(id, 3) === BTF_LINKAGE.GLOBAL
+
 /** Adds the types of sections, now that all of their variables are known. */
-export function addSectionTypes({ types, sections }: Output): void {
+export function addSectionTypes({ types, sections, symbols }: Output): void {
   for (const { name, hasTypes, size, variables } of sections) {
     if (!hasTypes) continue
     const info = ((BTF_KIND.DATASEC << 24) | variables.length) >>> 0
-    const parts = variables.flatMap((variable) => [variable.type, variable.offset, variable.size])
+    const parts = variables.flatMap(({ type, offset, size, global }) => {
+      // The definition may have come after a declaration, or after a weak one that was elsewhere.
+      const value = global === undefined || global.isExtern ? undefined : symbols[global.index]?.value
+      return [type, value === undefined ? offset : Number(value), size]
+    })
     types.add([types.strings.add(name), info, size, ...parts])
   }
 }
