@@ -28,7 +28,8 @@ export function appendSymbols(output: Output, input: Input): LinkError | undefin
     const { sectionIndex } = symbol
     const section =
       sectionIndex === SHN.UNDEF || sectionIndex >= SHN.LORESERVE ? undefined : input.sections[sectionIndex]
-    if (section?.isSkipped) {
+    // Nothing of a table of relocations is a place to refer to.
+    if (section !== undefined && (section.isSkipped || section.output === undefined)) {
       skipped.push(symbol)
       continue
     }

@@ -20,7 +20,7 @@ import { fuzz } from './loop.ts'
 import { makeTarget, targetNames } from './targets/all.ts'
 import { World } from './world.ts'
 
-const RUNS = { elf: 500, btf: 300, ext: 500, attr: 1200, load: 150 } as const
+const RUNS = { elf: 500, link: 300, btf: 300, ext: 500, attr: 1200, load: 150 } as const
 /** The verifier's needs recorded programs, and has tests of its own over them. */
 const sampled = targetNames.filter((name) => name !== 'verifier')
 const corpus = { paths: [], useKernelTypes: false, verdicts: '' }

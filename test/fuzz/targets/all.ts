@@ -7,6 +7,7 @@ import type { Seed, Target } from '../target.ts'
 import { AttrTarget } from './attr.ts'
 import { BtfTarget } from './btf.ts'
 import { ElfTarget, ExtTarget } from './elf.ts'
+import { LinkTarget } from './link.ts'
 import { LoadTarget } from './load.ts'
 import { VerifierTarget } from './verifier.ts'
 
@@ -47,7 +48,7 @@ export interface CorpusOptions {
   readonly verdicts: string
 }
 
-export const targetNames = ['elf', 'btf', 'ext', 'attr', 'load', 'verifier'] as const
+export const targetNames = ['elf', 'link', 'btf', 'ext', 'attr', 'load', 'verifier'] as const
 
 export type TargetName = (typeof targetNames)[number]
 
@@ -57,6 +58,8 @@ export function makeTarget(name: TargetName, { paths, useKernelTypes, verdicts }
   switch (name) {
     case 'elf':
       return new ElfTarget(objects())
+    case 'link':
+      return new LinkTarget(objects())
     case 'ext':
       return new ExtTarget(objects())
     case 'btf': {
