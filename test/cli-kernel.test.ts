@@ -8,6 +8,7 @@ import { Btf } from '../src/btf/index.ts'
 import { kernelCommands } from '../src/cli/kernel/commands.ts'
 import { nodeHost } from '../src/cli/node-host.ts'
 import { runCli } from '../src/cli/program.ts'
+import { openObject } from '../src/client/index.ts'
 import { LinuxUnavailable, openLinux } from '../src/ports/linux/index.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -198,6 +199,15 @@ test('gen min_core_btf writes types for objects, and says which file has none', 
   expect(Btf.parse(readFileSync(file))).toBeInstanceOf(Btf)
   const wrong = await anybpf('gen', 'min_core_btf', 'package.json', file, object)
   expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('package.json: ')])
+})
+
+test('gen object links objects, and says which one cannot be', async () => {
+  const file = join(directory, 'linked.bpf.o')
+  expect(await anybpf('gen', 'object', file, object)).toMatchObject({ code: 0, out: '', err: '' })
+  expect(openObject(new Uint8Array(readFileSync(file)), { name: 'linked' })).toHaveProperty('programs')
+  const twice = await anybpf('gen', 'object', file, object, object)
+  expect([twice.code, twice.err]).toEqual([1, expect.stringContaining(`${object}: section '`)])
+  expect(twice.err).toContain('is defined a second time')
 })
 
 const linux = openLinux()
