@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { LinkError, type LinkInput, linkObjects } from '../../src/linker/index.ts'
-import { corrected, linkedByBpftool, noBpftool } from './bpftool.ts'
+import { corrected, linkedByBpftool, noBpftool } from './oracles.ts'
 import { linked, PROGRAMS, Workshop } from './sources.ts'
 
 const workshop = new Workshop()

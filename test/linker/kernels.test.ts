@@ -9,7 +9,7 @@ import { createKernel } from '../../src/kernel/index.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import type { LinkInput } from '../../src/linker/index.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
-import { linkedByBpftool, noBpftool } from './bpftool.ts'
+import { linkedByBpftool, noBpftool } from './oracles.ts'
 import { linked, PROGRAMS, Workshop } from './sources.ts'
 
 const workshop = new Workshop()

@@ -1,5 +1,9 @@
-/** `bpftool gen object`, whose files this project's linker makes, too. */
-import { spawnSync } from 'node:child_process'
+/**
+ * Linkers whose files this project's makes, too: `bpftool gen object`, and the system's libbpf.
+ *
+ * Bpftool brings a libbpf of its own. Those of before 1.1 leave a struct declared that only one other file defines.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BTF_KIND, BTF_LINKAGE, Btf, BtfError } from '../../src/btf/index.ts'
@@ -18,6 +22,25 @@ export function linkedByBpftool(directory: string, inputs: readonly LinkInput[])
   const names = inputs.map(({ name }) => name)
   const { status, stderr } = spawnSync('bpftool', ['gen', 'object', out, ...names], { encoding: 'utf8' })
   return status === 0 ? new Uint8Array(readFileSync(out)) : stderr
+}
+
+/** Links as the system's libbpf does; `undefined` for inputs that it refuses. */
+export type LibbpfLinker = (inputs: readonly LinkInput[]) => Uint8Array | undefined
+
+/** The linker, built in a directory, or why there is none here. */
+export function libbpfLinker(directory: string): LibbpfLinker | string {
+  const command = join(directory, 'libbpf-linker')
+  try {
+    const source = join(import.meta.dirname, 'libbpf-linker.c')
+    execFileSync('gcc', ['-O1', '-w', '-o', command, source, '-lbpf'], { stdio: 'pipe' })
+  } catch {
+    return 'needs gcc and libbpf-dev'
+  }
+  return (inputs) => {
+    const out = join(directory, 'libbpf.bpf.o')
+    const { status } = spawnSync(command, [out, ...inputs.map(({ name }) => name)])
+    return status === 0 ? new Uint8Array(readFileSync(out)) : undefined
+  }
 }
 
 /**
