@@ -151,6 +151,22 @@ describe('refused, with the file, the section and why', () => {
   })
 })
 
+test('a symbol in a table of relocations is left out, or refused where something needs it', () => {
+  const symbols = file instanceof ElfError ? file : file.symbols()
+  const table = file instanceof ElfError ? undefined : file.section(`.rel${program}`)
+  if (symbols instanceof ElfError || table === undefined) throw new Error('the object is bad')
+  const ends = new Set<boolean>()
+  for (const { index } of symbols.slice(1)) {
+    const input = changed('.symtab', (view, _, start) =>
+      view.setUint16(start + index * 24 + 6, table.index, true),
+    )
+    const once = linkObjects([input])
+    ends.add(once instanceof LinkError)
+    if (!(once instanceof LinkError)) linked({ name: 'again', bytes: once })
+  }
+  expect(ends).toEqual(new Set([true, false]))
+})
+
 test('whatever bytes change, the object is linked or refused with a reason', () => {
   const change = fc.record({ at: fc.nat(syscount.bytes.length - 1), value: fc.nat(255) })
   fc.assert(
