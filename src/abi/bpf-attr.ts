@@ -206,6 +206,52 @@ export const linkCreateKprobeMultiAttr = struct('BPF_LINK_CREATE (kprobe_multi)'
   cookies: u64,
 })
 
+/** BPF_LINK_CREATE with BPF_TRACE_UPROBE_MULTI, BPF_TRACE_UPROBE_SESSION; pointers to a path and to `cnt` numbers each. */
+export const linkCreateUprobeMultiAttr = struct('BPF_LINK_CREATE (uprobe_multi)', {
+  prog_fd: u32,
+  target_fd: u32,
+  attach_type: u32,
+  link_flags: u32,
+  path: u64,
+  offsets: u64,
+  ref_ctr_offsets: u64,
+  cookies: u64,
+  cnt: u32,
+  flags: u32,
+  pid: u32,
+})
+
+/** BPF_LINK_CREATE with BPF_TRACE_ITER: `iter_info` points to a union bpf_iter_link_info of `iter_info_len` bytes. */
+export const linkCreateIterAttr = struct('BPF_LINK_CREATE (iter)', {
+  prog_fd: u32,
+  target_fd: u32,
+  attach_type: u32,
+  flags: u32,
+  iter_info: u64,
+  iter_info_len: u32,
+})
+
+/** union bpf_iter_link_info, by what is walked. */
+export const bpfIterLinkInfo = {
+  map: struct('bpf_iter_link_info.map', { map_fd: u32 }),
+  cgroup: struct('bpf_iter_link_info.cgroup', { order: u32, cgroup_fd: u32, cgroup_id: u64 }),
+  task: struct('bpf_iter_link_info.task', { tid: u32, pid: u32, pid_fd: u32 }),
+}
+
+/**
+ * BPF_LINK_CREATE at an interface, a control group or a network namespace. `target` is the descriptor or the index of
+ * the interface; of a chain of programs, `relative` says whose neighbour the new one is, `expected_revision` which
+ * state of the chain the caller knows.
+ */
+export const linkCreatePlaceAttr = struct('BPF_LINK_CREATE (tcx, netkit, cgroup, xdp, netns)', {
+  prog_fd: u32,
+  target: u32,
+  attach_type: u32,
+  flags: u32,
+  relative: u32,
+  expected_revision: u64,
+})
+
 export const linkUpdateAttr = struct('BPF_LINK_UPDATE', {
   link_fd: u32,
   new_prog_fd: u32,

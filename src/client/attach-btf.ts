@@ -1,7 +1,7 @@
 /** Which function or tracepoint of the kernel a program is for, where its section gives a name of the kernel's types. */
-import { BTF_KIND, type BtfKind } from '../btf/index.ts'
+import { BTF_KIND, Btf, type BtfKind } from '../btf/index.ts'
 import type { ProgramToLoad } from './calls.ts'
-import { LoadError } from './errors.ts'
+import { LoadError, SyscallError } from './errors.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import type { ProgramSpec } from './spec/index.ts'
 
@@ -14,17 +14,25 @@ const ATTACH_NAMES: readonly { readonly section: RegExp; readonly prefix: string
     { section: /^(fentry|fexit|fmod_ret)/, prefix: '', kind: BTF_KIND.FUNC },
   ]
 
-/** The function or tracepoint of the kernel that the program's section names; `undefined` where it names none. */
-export function attachTarget(facts: KernelFacts, spec: ProgramSpec): ProgramToLoad['attachTo'] | LoadError {
+/**
+ * The function or tracepoint of the kernel, or of the program `of`, that the program's section names; `undefined` where
+ * it names none.
+ */
+export function attachTarget(
+  facts: KernelFacts,
+  spec: ProgramSpec,
+  of?: { readonly fd: number },
+): ProgramToLoad['attachTo'] | LoadError {
   const { definition, name, section } = spec
   const { attach, pattern } = definition
   if (attach.kind !== 'btf') return undefined
+  if (of !== undefined) return functionOfProgram(facts, spec, attach.name, of.fd)
   const row = ATTACH_NAMES.find((one) => one.section.test(pattern))
   if (row === undefined) {
     return new LoadError(
-      'unsupported',
+      'unknown-target',
       name,
-      `program '${name}' (${section}) replaces a function of another program`,
+      `program '${name}' (${section}) replaces a function of another program: say which by the option targetPrograms`,
     )
   }
   const types = facts.types()
@@ -44,4 +52,23 @@ export function attachTarget(facts: KernelFacts, spec: ProgramSpec): ProgramToLo
     name,
     `program '${name}' (${section}): the kernel's types have no ${row.prefix === 'btf_trace_' ? 'tracepoint' : 'function'} '${attach.name}'`,
   )
+}
+
+/** A function of a loaded program, whose descriptor stands where that of a module's types does otherwise. */
+function functionOfProgram(
+  facts: KernelFacts,
+  { name, section }: ProgramSpec,
+  wanted: string,
+  programFd: number,
+): ProgramToLoad['attachTo'] | LoadError {
+  const types = facts.typesOfProgram(programFd)
+  const fail = (why: string, errno?: number) =>
+    new LoadError('unknown-target', name, `program '${name}' (${section}): ${why}`, errno)
+  if (types === undefined) return fail('the program that it is for has no types (BTF)')
+  if (types instanceof SyscallError) return fail(types.message, types.errno)
+  if (!(types instanceof Btf)) return fail(types.message)
+  const id = types.find(wanted, BTF_KIND.FUNC)
+  return id === undefined
+    ? fail(`the program that it is for has no function '${wanted}'`)
+    : { id, btfFd: programFd }
 }

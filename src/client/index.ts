@@ -1,5 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export type { AbortSignalLike } from './abort.ts'
+export type { AttachOptions } from './attach.ts'
+export {
+  attachIterator,
+  type CgroupOrder,
+  type IteratorAttachment,
+  type IteratorScope,
+} from './attach-iterator.ts'
 export { attachKprobe, type KprobeAttachment, type KprobeTarget } from './attach-kprobe.ts'
 export {
   attachRawTracepoint,
@@ -7,6 +14,7 @@ export {
   type RawTracepointAttachment,
   type TracepointAttachment,
 } from './attach-tracepoint.ts'
+export { attachTracing, type TracingAttachment, type TracingTarget } from './attach-tracing.ts'
 export { attachUprobe, type UprobeAttachment, type UprobeTarget } from './attach-uprobe.ts'
 export { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 export { createMap, readTextFile } from './calls.ts'
@@ -15,6 +23,7 @@ export { Collection, Links } from './collection.ts'
 export * from './errors.ts'
 export * from './features.ts'
 export { Globals } from './globals.ts'
+export { IteratorReader } from './iterator.ts'
 export { kernelName } from './kernel-name.ts'
 export * from './kernel-objects.ts'
 export * from './keyless-maps.ts'
@@ -29,7 +38,7 @@ export { BpfMapOfMaps } from './map-of-maps.ts'
 export { MappedArena } from './mapped-arena.ts'
 export { PerfReader, type PerfReaderOptions } from './perf-buffer.ts'
 export { possibleCpuCount } from './possible-cpus.ts'
-export { type AttachOptions, Program, type TestRun, type TestRunResult } from './program.ts'
+export { Program, type TestRun, type TestRunResult } from './program.ts'
 export { guessRecordType, type RecordType, recordType } from './record-types.ts'
 export { type RingBufferOptions, RingBufferReader, recordsOf } from './ring-buffer.ts'
 export * from './skeleton/index.ts'

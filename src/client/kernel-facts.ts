@@ -3,11 +3,11 @@
  * first asked for, and once for a load.
  */
 import { BPF_PROG_TYPE, errnoName, type Syscalls } from '../abi/index.ts'
-import { Btf } from '../btf/index.ts'
+import { Btf, type BtfError } from '../btf/index.ts'
 import { loadProgram, readFile, readTextFile } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
 import { gunzip } from './gunzip.ts'
-import { btfInfo, loadedBtf, objectIds, openObjectById } from './kernel-objects.ts'
+import { btfInfo, loadedBtf, objectIds, openObjectById, programInfo } from './kernel-objects.ts'
 import { mapTypes } from './kernel-types.ts'
 import type { LoadOptions } from './load-options.ts'
 import { Owner } from './owner.ts'
@@ -85,6 +85,13 @@ export class KernelFacts implements Disposable {
       if (!(error instanceof SyscallError)) throw error
     }
     return modules
+  }
+
+  /** Types of a loaded program; undefined where it was loaded without. */
+  typesOfProgram(fd: number): Btf | SyscallError | BtfError | undefined {
+    const info = programInfo(this.#syscalls, fd)
+    if (info instanceof SyscallError) return info
+    return info.btf_id === 0 ? undefined : loadedBtf(this.#syscalls, info.btf_id)
   }
 
   /** The kernel's types, then those of its modules, as CO-RE searches them. */

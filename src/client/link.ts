@@ -1,3 +1,5 @@
+import type { Syscalls } from '../abi/index.ts'
+import { Descriptor } from './owner.ts'
 import type { AttachTarget } from './spec/index.ts'
 
 /** What keeps a program attached; disposing detaches it. */
@@ -6,4 +8,10 @@ export interface Link extends Disposable {
   readonly target: AttachTarget
   /** Descriptor of the kernel's link, or of the perf event where the kernel has no links for those. */
   readonly fd: number
+}
+
+/** The link whose descriptor a kernel gave: closing it detaches the program. */
+export function linkOf(syscalls: Syscalls, link: Omit<Link, typeof Symbol.dispose>): Link {
+  const descriptor = new Descriptor(syscalls, link.fd)
+  return { ...link, [Symbol.dispose]: () => descriptor[Symbol.dispose]() }
 }

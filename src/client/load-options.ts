@@ -7,6 +7,11 @@ export interface LoadOptions {
   readonly programs?: readonly string[]
   /** Program types for sections whose names say none: `BPF_PROG_TYPE_*` by program name. */
   readonly programTypes?: Readonly<Record<string, number>>
+  /**
+   * Loaded programs whose functions the programs of `freplace/NAME` sections replace (those of `fentry` and `fexit`
+   * sections trace), by the name of the program to load.
+   */
+  readonly targetPrograms?: Readonly<Record<string, { readonly fd: number }>>
   /** Values of global variables, constants included, before the programs are loaded. */
   readonly globals?: Readonly<Record<string, BtfValue>>
   /** `max_entries` by map name, in the place of what the object says. */

@@ -3,6 +3,7 @@ import {
   BPF_F_SLEEPABLE,
   BPF_F_XDP_HAS_FRAGS,
   BPF_PROG_TYPE,
+  EINVAL,
   ENOSPC,
   EPERM,
   errnoName,
@@ -69,7 +70,7 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   }
   const attachTo =
     implementation === undefined
-      ? attachTarget(context.facts, spec)
+      ? attachTarget(context.facts, spec, options.targetPrograms?.[name])
       : { id: implementation.typeId, btfFd: implementation.btfFd }
   if (attachTo instanceof LoadError) return attachTo
   const linked = linkProgram(context.spec, name)
@@ -142,13 +143,26 @@ function refusal(
     const reason = poisonIn(log, relocated)
     return new VerifierError(spec.name, spec.section, -result, log, isTruncated, reason, sourceOf)
   }
-  const advice = result === -EPERM ? ' (loading programs needs CAP_BPF and CAP_PERFMON)' : ''
+  const advice = adviceOn(spec, result)
   return new LoadError(
     'program',
     spec.name,
     `program '${spec.name}' (${spec.section}) cannot be loaded: ${errnoName(result)}${advice}`,
     -result,
   )
+}
+
+/** What may be behind a refusal without a log. */
+function adviceOn({ definition }: ProgramSpec, result: number): string {
+  if (result === -EPERM) {
+    const orForbids =
+      definition.attach.kind === 'btf' ? ', and a kernel that lets its functions be traced' : ''
+    return ` (loading programs needs CAP_BPF and CAP_PERFMON${orForbids})`
+  }
+  const replaces = definition.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
+  return replaces && result === -EINVAL
+    ? ' (the kernel has no programs that replace functions of others)'
+    : ''
 }
 
 /** What the verifier's log means that ends at an instruction which stands for a relocation that found nothing. */

@@ -1,10 +1,9 @@
 /** A program in the kernel, ready to be attached or test-run. */
 import { BPF_CMD, progTestRunAttr, type Syscalls } from '../abi/index.ts'
-import { attachKprobe } from './attach-kprobe.ts'
-import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
-import { attachUprobe } from './attach-uprobe.ts'
+import { type AttachOptions, attachProgram } from './attach.ts'
 import { bpf } from './calls.ts'
 import { AttachError, SyscallError } from './errors.ts'
+import { IteratorReader } from './iterator.ts'
 import type { Link } from './link.ts'
 import { type Descriptor, Owner, UserBuffer } from './owner.ts'
 import type { AttachTarget, ProgramSpec } from './spec/index.ts'
@@ -25,13 +24,6 @@ export interface TestRunResult {
   /** Nanoseconds per run, on average. */
   readonly durationNs: number
   readonly dataOut: Uint8Array
-}
-
-export interface AttachOptions {
-  /** uprobes: the one process to probe, 0 for the caller's own. Default: all. */
-  readonly pid?: number
-  /** What bpf_get_attach_cookie() returns in the program. */
-  readonly cookie?: bigint
 }
 
 /** A loaded program: owns its descriptor. Links that were made of it stay when it is disposed. */
@@ -64,53 +56,16 @@ export class Program implements Disposable {
     target: AttachTarget = this.spec.definition.attach,
     options: AttachOptions = {},
   ): Link | AttachError {
-    const { name, section } = this.spec
-    const common = { program: name, programFd: this.fd, ...options }
-    switch (target.kind) {
-      case 'kprobe':
-        return attachKprobe(this.#syscalls, { ...common, target })
-      case 'tracepoint':
-        return attachTracepoint(this.#syscalls, { ...common, target })
-      case 'rawTracepoint':
-        return attachRawTracepoint(this.#syscalls, { ...common, target })
-      case 'none':
-        return new AttachError(
-          'no-target',
-          name,
-          section,
-          `program '${name}': section '${section}' does not say where to attach; name a place`,
-        )
-      case 'invalid':
-        return new AttachError(
-          'bad-target',
-          name,
-          section,
-          `program '${name}': section '${section}': expected ${target.expected}, found '${target.text}'`,
-        )
-      case 'uprobe':
-        if (!target.isMulti) return attachUprobe(this.#syscalls, { ...common, target })
-        return this.#unsupported()
-      case 'kprobeMulti':
-      case 'ksyscall':
-      case 'usdt':
-      case 'btf':
-      case 'structOps':
-        return this.#unsupported()
-      default: {
-        const unreachable: never = target
-        throw new Error(`no such target: ${JSON.stringify(unreachable)}`)
-      }
-    }
+    return attachProgram(this.#syscalls, this, target, options)
   }
 
-  #unsupported(): AttachError {
-    const { name, section } = this.spec
-    return new AttachError(
-      'unsupported',
-      name,
-      section,
-      `program '${name}': this client does not attach '${section}' yet, only kprobes, uprobes and tracepoints`,
-    )
+  /** Iterators: attaches the program, and opens one walk of it. */
+  openIterator(options: AttachOptions = {}): IteratorReader | AttachError | SyscallError {
+    const link = this.attach(this.spec.definition.attach, options)
+    if (link instanceof AttachError) return link
+    const reader = IteratorReader.open(this.#syscalls, link, link)
+    if (reader instanceof SyscallError) link[Symbol.dispose]()
+    return reader
   }
 
   /** BPF_PROG_TEST_RUN: runs the program now, with input from here. */

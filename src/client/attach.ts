@@ -1,0 +1,89 @@
+/** From a target to the way in which programs are attached there. */
+import { BPF_ATTACH_TYPE, type Syscalls } from '../abi/index.ts'
+import { attachIterator, type IteratorScope } from './attach-iterator.ts'
+import { attachKprobe } from './attach-kprobe.ts'
+import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
+import { attachTracing } from './attach-tracing.ts'
+import { attachUprobe } from './attach-uprobe.ts'
+import { AttachError } from './errors.ts'
+import type { Link } from './link.ts'
+import type { AttachTarget, ProgramSpec } from './spec/index.ts'
+
+export interface AttachOptions {
+  /** uprobes: the one process to probe, 0 for the caller's own. Default: all. */
+  readonly pid?: number
+  /** What bpf_get_attach_cookie() returns in the program. */
+  readonly cookie?: bigint
+  /** Iterators: what of the kernel is walked. Default: all that there is. */
+  readonly over?: IteratorScope
+}
+
+export interface ProgramToAttach {
+  readonly spec: ProgramSpec
+  readonly fd: number
+}
+
+export function attachProgram(
+  syscalls: Syscalls,
+  { spec, fd }: ProgramToAttach,
+  target: AttachTarget,
+  options: AttachOptions,
+): Link | AttachError {
+  const { name, section, definition } = spec
+  const common = { program: name, programFd: fd, ...options }
+  switch (target.kind) {
+    case 'kprobe':
+      return attachKprobe(syscalls, { ...common, target })
+    case 'tracepoint':
+      return attachTracepoint(syscalls, { ...common, target })
+    case 'rawTracepoint':
+      return attachRawTracepoint(syscalls, { ...common, target })
+    case 'btf': {
+      const { expectedAttachType: attachType, programType } = definition
+      if (attachType === BPF_ATTACH_TYPE.BPF_TRACE_ITER)
+        return attachIterator(syscalls, { ...common, target })
+      return attachTracing(syscalls, { ...common, target, attachType, programType })
+    }
+    case 'none':
+      return new AttachError(
+        'no-target',
+        name,
+        section,
+        `program '${name}': section '${section}' does not say where to attach; name a place`,
+      )
+    case 'invalid':
+      return new AttachError(
+        'bad-target',
+        name,
+        section,
+        `program '${name}': section '${section}': expected ${target.expected}, found '${target.text}'`,
+      )
+    case 'uprobe':
+      if (!target.isMulti) return attachUprobe(syscalls, { ...common, target })
+      return unsupported(spec)
+    case 'structOps':
+      return new AttachError(
+        'no-target',
+        name,
+        section,
+        `program '${name}' (${section}) is a function of a struct: attach the struct (Collection.structOps)`,
+      )
+    case 'kprobeMulti':
+    case 'ksyscall':
+    case 'usdt':
+      return unsupported(spec)
+    default: {
+      const unreachable: never = target
+      throw new Error(`no such target: ${JSON.stringify(unreachable)}`)
+    }
+  }
+}
+
+function unsupported({ name, section }: ProgramSpec): AttachError {
+  return new AttachError(
+    'unsupported',
+    name,
+    section,
+    `program '${name}': this client does not attach '${section}' yet`,
+  )
+}
