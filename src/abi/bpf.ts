@@ -205,6 +205,10 @@ export const BPF_LINK_TYPE = {
   BPF_LINK_TYPE_SOCKMAP: 14,
 } as const
 
+/** `flags` of links of one program to many functions: at their returns. */
+export const BPF_F_KPROBE_MULTI_RETURN = 1 << 0
+export const BPF_F_UPROBE_MULTI_RETURN = 1 << 0
+
 /** `flags` of BPF_MAP_UPDATE_ELEM. */
 export const BPF_ANY = 0
 export const BPF_NOEXIST = 1

@@ -21,13 +21,15 @@ export interface KprobeAttachment {
   readonly program: string
   readonly programFd: number
   readonly target: KprobeTarget
+  /** What the link tells of; default: the target. */
+  readonly linkTarget?: AttachTarget
   /** What bpf_get_attach_cookie() returns. */
   readonly cookie?: bigint
 }
 
 /** Attaches a loaded program to a function of the kernel, or to its return. Closing the link detaches it. */
 export function attachKprobe(syscalls: Syscalls, attachment: KprobeAttachment): Link | AttachError {
-  const { program, programFd, target, cookie = 0n } = attachment
+  const { program, programFd, target, linkTarget = target, cookie = 0n } = attachment
   const { symbol, offset, isReturn } = target
   const where = offset === 0 ? symbol : `${symbol}+0x${offset.toString(16)}`
   const fail = (code: AttachError['code'], message: string, errno?: number) =>
@@ -52,7 +54,7 @@ export function attachKprobe(syscalls: Syscalls, attachment: KprobeAttachment): 
       : fail('refused', `${isReturn ? 'kretprobe' : 'kprobe'} at ${where}: ${refusal(fd, offset)}`, -fd)
   }
   const event = new Descriptor(syscalls, fd)
-  return linkPerfEvent(syscalls, { program, programFd, event, target, where, cookie })
+  return linkPerfEvent(syscalls, { program, programFd, event, target: linkTarget, where, cookie })
 }
 
 function openKprobe(

@@ -13,7 +13,7 @@ import { linkPerfEvent, numberInFile, openProbeEvent } from './perf-event-link.t
 import type { AttachTarget } from './spec/index.ts'
 
 /** Where tracefs is mounted, in the order of trial. */
-const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing']
+export const TRACEFS: readonly string[] = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing']
 
 export interface TracepointAttachment {
   readonly program: string

@@ -2,6 +2,8 @@
 import { BPF_ATTACH_TYPE, type Syscalls } from '../abi/index.ts'
 import { attachIterator, type IteratorScope } from './attach-iterator.ts'
 import { attachKprobe } from './attach-kprobe.ts'
+import { attachKprobeMulti } from './attach-kprobe-multi.ts'
+import { attachKsyscall } from './attach-ksyscall.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachTracing } from './attach-tracing.ts'
 import { attachUprobe } from './attach-uprobe.ts'
@@ -14,6 +16,8 @@ export interface AttachOptions {
   readonly pid?: number
   /** What bpf_get_attach_cookie() returns in the program. */
   readonly cookie?: bigint
+  /** One cookie for each of the `symbols` of a target that names several. */
+  readonly cookies?: readonly bigint[]
   /** Iterators: what of the kernel is walked. Default: all that there is. */
   readonly over?: IteratorScope
 }
@@ -34,6 +38,10 @@ export function attachProgram(
   switch (target.kind) {
     case 'kprobe':
       return attachKprobe(syscalls, { ...common, target })
+    case 'kprobeMulti':
+      return attachKprobeMulti(syscalls, { ...common, target })
+    case 'ksyscall':
+      return attachKsyscall(syscalls, { ...common, target })
     case 'tracepoint':
       return attachTracepoint(syscalls, { ...common, target })
     case 'rawTracepoint':
@@ -68,8 +76,6 @@ export function attachProgram(
         section,
         `program '${name}' (${section}) is a function of a struct: attach the struct (Collection.structOps)`,
       )
-    case 'kprobeMulti':
-    case 'ksyscall':
     case 'usdt':
       return unsupported(spec)
     default: {

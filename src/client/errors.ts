@@ -124,7 +124,7 @@ export type AttachErrorCode =
   | 'no-target'
   /** The section's name is malformed. */
   | 'bad-target'
-  /** This client does not attach programs of this kind. */
+  /** This client does not attach what is asked for: arguments of a USDT that it cannot read. */
   | 'unsupported'
   /** The kernel or the executable has no such function. */
   | 'unknown-symbol'

@@ -9,6 +9,12 @@ export {
 } from './attach-iterator.ts'
 export { attachKprobe, type KprobeAttachment, type KprobeTarget } from './attach-kprobe.ts'
 export {
+  attachKprobeMulti,
+  type KprobeMultiAttachment,
+  type KprobeMultiTarget,
+} from './attach-kprobe-multi.ts'
+export { attachKsyscall, type KsyscallAttachment, type KsyscallTarget } from './attach-ksyscall.ts'
+export {
   attachRawTracepoint,
   attachTracepoint,
   type RawTracepointAttachment,

@@ -140,7 +140,7 @@ export class KernelFacts implements Disposable {
 
   /** Whether system calls are called through functions named `__x64_sys_...`, `__arm64_sys_...`. */
   hasSyscallWrapper(): boolean {
-    const wrappers = ['__x64_', '__ia32_', '__arm64_', '__riscv_', '__s390x_', '__se_']
+    const wrappers = ['__x64_', '__ia32_', '__arm64_', '__riscv_', '__s390x_']
     return wrappers.some((prefix) => this.addressesOf(`${prefix}sys_bpf`).length > 0)
   }
 

@@ -424,7 +424,7 @@ describe('attaching', () => {
 
   test.each([
     [{ kind: 'none' }, 'no-target'],
-    [{ kind: 'ksyscall', syscall: 'openat', isReturn: false }, 'unsupported'],
+    [{ kind: 'ksyscall', syscall: 'openat', isReturn: false }, 'unknown-symbol'],
     [{ kind: 'tracepoint', category: 'syscalls', name: 'sys_enter' }, 'no-tracepoint'],
     [{ kind: 'invalid', text: 'x', expected: 'kprobe/function' }, 'bad-target'],
   ] as const)('%o is an error: %s', (target, code) => {

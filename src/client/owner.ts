@@ -76,6 +76,11 @@ export class UserBuffer implements Disposable {
     return UserBuffer.of(memory, new TextEncoder().encode(`${text}\0`))
   }
 
+  /** A buffer that holds `values` as 64-bit words. */
+  static ofWords(memory: UserMemory, values: readonly bigint[]): UserBuffer {
+    return UserBuffer.of(memory, new Uint8Array(BigUint64Array.from(values).buffer))
+  }
+
   /** Shared with the kernel; good until memory is next allocated, mapped or unmapped. */
   get bytes(): Uint8Array {
     return this.#memory.view(this.pointer, this.sizeBytes)

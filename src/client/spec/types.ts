@@ -192,9 +192,11 @@ export type AttachTarget =
   /** The name says nothing: the caller attaches by hand (an interface, a cgroup, a socket, a symbol). */
   | { readonly kind: 'none' }
   | { readonly kind: 'kprobe'; readonly symbol: string; readonly offset: number; readonly isReturn: boolean }
+  /** Functions whose names are of a pattern with `*` and `?`, or `symbols`, which no section can say. */
   | {
       readonly kind: 'kprobeMulti'
       readonly pattern: string
+      readonly symbols?: readonly string[]
       readonly isReturn: boolean
       readonly isSession: boolean
     }

@@ -58,6 +58,8 @@ export interface FakeKernelOptions {
    * ...): a negative number is returned in the place of the call.
    */
   readonly fail?: (index: number, call: string) => number | undefined
+  /** Takes the attribute of a BPF_LINK_CREATE that is not of a perf event: 0, or -errno. Without it, they are -EINVAL. */
+  readonly link?: (attr: Uint8Array, memory: FakeMemory) => number
   /** The verifier: a refusal and its log. */
   readonly verify?: (name: string, instructions: Uint8Array) => { errno: number; log: string } | undefined
   /** Whether it says how much room a log takes, as Linux since 6.4. */
@@ -125,7 +127,13 @@ export class FakeKernel implements abi.Syscalls {
       case abi.BPF_CMD.BPF_PROG_LOAD:
         return this.#loadProgram(abi.progLoadAttr.read(bytes), bytes)
       case abi.BPF_CMD.BPF_LINK_CREATE: {
-        const { prog_fd, target_fd, bpf_cookie } = abi.linkCreatePerfEventAttr.read(bytes)
+        const { prog_fd, target_fd, attach_type, bpf_cookie } = abi.linkCreatePerfEventAttr.read(bytes)
+        if (attach_type !== abi.BPF_ATTACH_TYPE.BPF_PERF_EVENT) {
+          if (this.fds.get(prog_fd)?.kind !== 'program') return -abi.EBADF
+          const answer = this.#options.link?.(bytes, this.memory) ?? -abi.EINVAL
+          if (answer < 0) return answer
+          return this.#open({ kind: 'link', programFd: prog_fd, eventFd: -1, cookie: 0n })
+        }
         const event = this.fds.get(target_fd)
         if (this.fds.get(prog_fd)?.kind !== 'program' || event?.kind !== 'event') return -abi.EBADF
         event.programFd = prog_fd

@@ -5,6 +5,7 @@
  */
 import {
   BPF_ATTACH_TYPE,
+  BPF_F_KPROBE_MULTI_RETURN,
   E2BIG,
   EFAULT,
   EINVAL,
@@ -23,7 +24,6 @@ import type { BpfCall } from './call.ts'
 
 type Attr = StructValue<typeof linkCreateKprobeMultiAttr>
 
-const BPF_F_KPROBE_MULTI_RETURN = 1
 const MOST_FUNCTIONS = 1 << 20
 const NAME_BYTES = 512
 
