@@ -43,6 +43,10 @@ export interface Syscalls {
   /** Source: read(2). -EAGAIN where a descriptor without data would block. */
   read(fd: number, buffer: UserPointer, length: number): number
   close(fd: number): number
+  /** Source: mkdir(2), for folders of a BPF file system. Absent where the caller cannot change names. */
+  mkdir?(path: string): number
+  /** Source: unlink(2), for the names of pinned objects. Absent where the caller cannot change names. */
+  unlink?(path: string): number
 }
 
 /** `prot` and `flags` of mmap(2). */

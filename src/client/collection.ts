@@ -1,10 +1,14 @@
 /** What a kernel holds of an object: its maps and programs. */
+
+import type { Syscalls } from '../abi/index.ts'
 import type { BtfValue } from './btf-codec.ts'
-import { AttachError } from './errors.ts'
+import { AttachError, type SyscallError } from './errors.ts'
 import type { Globals } from './globals.ts'
 import type { Link } from './link.ts'
 import type { BpfMap } from './map.ts'
 import { Owner } from './owner.ts'
+import { pinAll, type ToPin, unpinAll } from './pinned-collection.ts'
+import { pinPath } from './pinned-maps.ts'
 import type { Program } from './program.ts'
 import type { CollectionSpec } from './spec/index.ts'
 import type { StructOps } from './struct-ops.ts'
@@ -17,6 +21,7 @@ export interface CollectionParts {
   readonly globals: Globals
   /** How many CPUs a per-CPU value has elements for; undefined where no map asked. */
   readonly cpuCount: number | undefined
+  readonly syscalls: Syscalls
   /** Closes everything. */
   readonly owner: Owner
 }
@@ -32,6 +37,7 @@ export class Collection implements Disposable {
   readonly structOps: ReadonlyMap<string, StructOps>
   readonly globals: Globals
   readonly cpuCount: number | undefined
+  readonly #syscalls: Syscalls
   readonly #owner: Owner
 
   constructor(parts: CollectionParts) {
@@ -41,6 +47,7 @@ export class Collection implements Disposable {
     this.structOps = parts.structOps
     this.globals = parts.globals
     this.cpuCount = parts.cpuCount
+    this.#syscalls = parts.syscalls
     this.#owner = parts.owner
   }
 
@@ -83,6 +90,29 @@ export class Collection implements Disposable {
       links.push(owner.own(link))
     }
     return new Links(links, owner.release())
+  }
+
+  /**
+   * Pins every map and program under its name in a folder of a BPF file system, which is made where it is missing: they
+   * outlive this process, until `unpin`. Names have `_` where they had dots (`.rodata` is `_rodata`). On failure nothing
+   * new stays pinned.
+   */
+  pin(folder: string): SyscallError | undefined {
+    return pinAll(this.#syscalls, folder, this.#pins(folder))
+  }
+
+  /** Takes the names away that `pin` gave; what has no name there is none the worse for it. The folder stays. */
+  unpin(folder: string): SyscallError | undefined {
+    return unpinAll(this.#syscalls, this.#pins(folder))
+  }
+
+  #pins(folder: string): readonly ToPin[] {
+    const all = [...this.maps.values(), ...this.programs.values()]
+    return all.map((one) => ({
+      fd: one.fd,
+      path: pinPath(folder, one.name),
+      mayBePinned: 'pinning' in one.spec && one.spec.pinning === 'by-name',
+    }))
   }
 
   [Symbol.dispose](): void {

@@ -115,6 +115,7 @@ export function load(
     structOps,
     globals: new Globals(variables, maps),
     cpuCount: cpus,
+    syscalls,
     owner: owner.release(),
   })
 }

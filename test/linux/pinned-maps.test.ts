@@ -1,4 +1,4 @@
-/** Maps with LIBBPF_PIN_BY_NAME, from one load to the next: on this project's kernel, and on the running Linux. */
+/** Maps with LIBBPF_PIN_BY_NAME, from one load to the next, and whole collections: on this project's kernel, and on the running Linux. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,13 @@ import {
   type MapSpec,
   ObjectError,
   openObject,
+  openPinned,
+  type ProgramInfo,
+  pinObject,
+  programInfo,
+  SyscallError,
 } from '../../src/client/index.ts'
+import type { Descriptor } from '../../src/client/owner.ts'
 import { createKernel } from '../../src/kernel/kernel.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
@@ -57,6 +63,54 @@ function holds(syscalls: Syscalls, root: string, names: () => readonly string[])
   expect(nowhere).toMatchObject({ code: 'map', subject: 'kept', errno: 2 })
 }
 
+/** All of an object, pinned and unpinned; `names` lists a folder. */
+function holdsOfCollections(
+  syscalls: Syscalls,
+  root: string,
+  names: (folder: string) => readonly string[],
+): void {
+  const folder = `${root}/all`
+  using collection = loaded(syscalls, root)
+  const all = [...collection.maps.keys(), ...collection.programs.keys()].map((name) => name.replace('.', '_'))
+  expect(all.length).toBeGreaterThan(2)
+  expect(collection.pin(folder)).toBeUndefined()
+  expect([...names(folder)].sort()).toEqual(all.sort())
+  const [program] = collection.programs.keys()
+  using again = openedAt(syscalls, `${folder}/${program}`)
+  expect(programInfo(syscalls, again.fd)).toMatchObject({
+    id: (programInfo(syscalls, collection.program(program as string).fd) as ProgramInfo).id,
+  })
+  // A second object finds its names taken.
+  using other = loaded(syscalls, root)
+  expect(other.pin(folder)).toMatchObject({ errno: 17, call: 'BPF_OBJ_PIN' })
+  expect(collection.unpin(folder)).toBeUndefined()
+  expect(names(folder)).toEqual([])
+  expect(collection.unpin(folder)).toBeUndefined()
+
+  // What one name hinders leaves nothing behind.
+  const taken = `${folder}/${program}`
+  expect(pinObject(syscalls, collection.map('ours').fd, taken)).toBeUndefined()
+  expect(collection.pin(folder)).toMatchObject({ errno: 17 })
+  expect(names(folder)).toEqual([program])
+  expect(syscalls.unlink?.(taken)).toBe(0)
+  expect(collection.pin(`${root}/no/where`)).toMatchObject({ call: 'mkdir', errno: 2 })
+
+  // Maps that are pinned by name in the same folder already are theirs.
+  const before = names(root)
+  expect(collection.pin(root)).toBeUndefined()
+  expect([...names(root)].sort()).toEqual([...new Set([...before, ...all])].sort())
+  expect(collection.unpin(root)).toBeUndefined()
+  // Names with dots are Linux's own.
+  expect(names(root).filter((name) => !name.includes('.'))).toEqual(['all'])
+  expect(pinObject(syscalls, collection.map('kept').fd, `${root}/kept`)).toBeUndefined()
+}
+
+function openedAt(syscalls: Syscalls, path: string): Descriptor {
+  const opened = openPinned(syscalls, path)
+  if (opened instanceof SyscallError) throw opened
+  return opened
+}
+
 const noObject = typeof compiled === 'string' ? compiled : ''
 
 test.skipIf(noObject !== '')(`on this kernel${noObject && ` (skipped: ${noObject})`}`, () => {
@@ -64,6 +118,7 @@ test.skipIf(noObject !== '')(`on this kernel${noObject && ` (skipped: ${noObject
   using client = kernel.openClient()
   expect(client.mkdir('/sys/fs/bpf/app')).toBe(0)
   holds(client, '/sys/fs/bpf/app', () => client.readDirectory('/sys/fs/bpf/app') as readonly string[])
+  holdsOfCollections(client, '/sys/fs/bpf/app', (path) => client.readDirectory(path) as readonly string[])
   expect(kernel.stats()).toMatchObject({ maps: 1, programs: 0 })
   client.unlink('/sys/fs/bpf/app/kept')
   expect(kernel.stats().maps).toBe(0)
@@ -83,4 +138,6 @@ test.skipIf(missing !== '')(`on the running Linux${missing && ` (skipped: ${miss
   if (opened instanceof LinuxUnavailable) throw new Error(opened.message)
   using linux = opened
   holds(linux, directory, () => readdirSync(directory))
+  holdsOfCollections(linux, directory, (path) => readdirSync(path))
+  expect(linux.openDescriptors).toEqual([])
 })

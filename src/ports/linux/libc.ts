@@ -32,6 +32,8 @@ export interface Libc {
   munmap(address: number, length: number): number
   poll(fds: number, count: number, timeoutMs: number): number
   openat(directory: number, path: string, flags: number, mode: number): number
+  mkdirat(directory: number, path: string, mode: number): number
+  unlinkat(directory: number, path: string, flags: number): number
   read(fd: number, buffer: number, length: number): number
   close(fd: number): number
   epollCreate(flags: number): number
@@ -64,6 +66,8 @@ export function bindLibc(koffi: Koffi, numbers: SystemCallNumbers): Libc {
     munmap: bind('int', 'munmap', ['uint64', 'size_t']),
     poll: bind('int', 'poll', ['uint64', 'ulong', 'int']),
     openat: bind('int', 'openat', ['int', 'str', 'int', 'int']),
+    mkdirat: bind('int', 'mkdirat', ['int', 'str', 'int']),
+    unlinkat: bind('int', 'unlinkat', ['int', 'str', 'int']),
     read: bind('long', 'read', ['int', 'uint64', 'size_t']),
     close: bind('int', 'close', ['int']),
     epollCreate: bind('int', 'epoll_create1', ['int']),

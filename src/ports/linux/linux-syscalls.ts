@@ -28,6 +28,8 @@ import { LinuxMemory } from './linux-memory.ts'
 const AT_FDCWD = -100
 /** Of a file that O_CREAT makes. */
 const FILE_MODE = 0o600
+/** As bpftool makes folders of pins. */
+const FOLDER_MODE = 0o700
 
 export class LinuxSyscalls implements Syscalls, Disposable {
   readonly memory: LinuxMemory
@@ -97,6 +99,14 @@ export class LinuxSyscalls implements Syscalls, Disposable {
     if (this.#isClosed) return -EBADF
     if (path.includes('\0')) return -ENOENT
     return this.#opened(this.#libc.openat(AT_FDCWD, path, flags, FILE_MODE))
+  }
+
+  mkdir(path: string): number {
+    return path.includes('\0') ? -ENOENT : this.#libc.mkdirat(AT_FDCWD, path, FOLDER_MODE)
+  }
+
+  unlink(path: string): number {
+    return path.includes('\0') ? -ENOENT : this.#libc.unlinkat(AT_FDCWD, path, 0)
   }
 
   read(fd: number, buffer: UserPointer, length: number): number {
