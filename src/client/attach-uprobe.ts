@@ -5,7 +5,7 @@
  */
 import { EACCES, EINVAL, EPERM, errnoName, type Syscalls } from '../abi/index.ts'
 import { AttachError } from './errors.ts'
-import { findExecutablePlace } from './executable-place.ts'
+import { type ExecutablePlace, findExecutablePlace } from './executable-place.ts'
 import type { Link } from './link.ts'
 import { Descriptor, UserBuffer } from './owner.ts'
 import {
@@ -37,44 +37,56 @@ export function attachUprobe(syscalls: Syscalls, attachment: UprobeAttachment): 
   const fail = (code: AttachError['code'], message: string, errno?: number) =>
     new AttachError(code, program, where, message, errno)
 
-  const type = numberInFile(syscalls, `${PMU}/type`)
-  if (type === undefined) {
-    return fail('no-uprobes', `the kernel offers no uprobes: ${PMU}/type cannot be read`)
-  }
-  let config = 0n
-  if (isReturn) {
-    const bit = numberInFile(syscalls, `${PMU}/format/retprobe`, CONFIG_BIT)
-    if (bit === undefined)
-      return fail('no-uprobes', `the kernel offers no uretprobes: ${PMU}/format/retprobe`)
-    config = 1n << BigInt(bit)
-  }
+  const pmu = uprobePmu(syscalls, isReturn)
+  if (typeof pmu === 'string') return fail('no-uprobes', pmu)
   const found = findExecutablePlace(syscalls, path, symbol, offset)
   if ('code' in found) return fail(found.code, found.message, found.errno)
-
-  const fd = openUprobe(syscalls, { type, config, pid, ...found })
-  if (fd < 0) {
-    return fail('refused', `${isReturn ? 'uretprobe' : 'uprobe'} at ${where}: ${refusal(fd)}`, -fd)
+  const event = openUprobe(syscalls, pmu, { ...found, pid })
+  if (typeof event === 'number') {
+    return fail(
+      'refused',
+      `${isReturn ? 'uretprobe' : 'uprobe'} at ${where}: ${uprobeRefusal(event)}`,
+      -event,
+    )
   }
-  const event = new Descriptor(syscalls, fd)
   return linkPerfEvent(syscalls, { program, programFd, event, target, where, cookie })
 }
 
-function openUprobe(
-  syscalls: Syscalls,
-  probe: {
-    readonly type: number
-    readonly config: bigint
-    readonly pid: number
-    readonly path: string
-    readonly fileOffset: bigint
-  },
-): number {
-  const { type, config, pid, path, fileOffset } = probe
-  using name = UserBuffer.ofString(syscalls.memory, path)
-  return openProbeEvent(syscalls, { type, config, config1: name.pointer, config2: fileOffset }, { pid })
+/** How the kernel's uprobe PMU is asked. */
+export interface UprobePmu {
+  readonly type: number
+  readonly config: bigint
 }
 
-function refusal(result: number): string {
+/** The PMU, or why there are none of these probes. */
+export function uprobePmu(syscalls: Syscalls, isReturn: boolean): UprobePmu | string {
+  const type = numberInFile(syscalls, `${PMU}/type`)
+  if (type === undefined) return `the kernel offers no uprobes: ${PMU}/type cannot be read`
+  if (!isReturn) return { type, config: 0n }
+  const bit = numberInFile(syscalls, `${PMU}/format/retprobe`, CONFIG_BIT)
+  if (bit === undefined) return `the kernel offers no uretprobes: ${PMU}/format/retprobe`
+  return { type, config: 1n << BigInt(bit) }
+}
+
+/** Where in `config` the file offset of a counter stands that the kernel raises while the probe is there. */
+const COUNTER_SHIFT = 32n
+
+/** An event at a byte of a file, or -errno. */
+export function openUprobe(
+  syscalls: Syscalls,
+  pmu: UprobePmu,
+  probe: ExecutablePlace & EventScope & { readonly counterFileOffset?: bigint },
+): Descriptor | number {
+  const { path, fileOffset, counterFileOffset = 0n, pid = -1 } = probe
+  using name = UserBuffer.ofString(syscalls.memory, path)
+  const config = pmu.config | (counterFileOffset << COUNTER_SHIFT)
+  const attr = { type: pmu.type, config, config1: name.pointer, config2: fileOffset }
+  const fd = openProbeEvent(syscalls, attr, { pid })
+  return fd < 0 ? fd : new Descriptor(syscalls, fd)
+}
+
+/** What an errno of perf_event_open(2) means there. */
+export function uprobeRefusal(result: number): string {
   const name = errnoName(result)
   switch (-result) {
     case EINVAL:

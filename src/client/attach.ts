@@ -10,11 +10,13 @@ import { attachUprobe } from './attach-uprobe.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
 import type { AttachTarget, ProgramSpec } from './spec/index.ts'
+import { attachUsdt } from './usdt/attach-usdt.ts'
+import type { UsdtSpecs } from './usdt/specs.ts'
 
 export interface AttachOptions {
-  /** uprobes: the one process to probe, 0 for the caller's own. Default: all. */
+  /** uprobes, USDT: the one process to probe, 0 for the caller's own. Default: all. */
   readonly pid?: number
-  /** What bpf_get_attach_cookie() returns in the program. */
+  /** What bpf_get_attach_cookie() returns in the program; of USDT programs, bpf_usdt_cookie(). */
   readonly cookie?: bigint
   /** One cookie for each of the `symbols` of a target that names several. */
   readonly cookies?: readonly bigint[]
@@ -25,11 +27,13 @@ export interface AttachOptions {
 export interface ProgramToAttach {
   readonly spec: ProgramSpec
   readonly fd: number
+  /** Where its object keeps what USDT programs know of their arguments. */
+  readonly usdt?: UsdtSpecs | undefined
 }
 
 export function attachProgram(
   syscalls: Syscalls,
-  { spec, fd }: ProgramToAttach,
+  { spec, fd, usdt }: ProgramToAttach,
   target: AttachTarget,
   options: AttachOptions,
 ): Link | AttachError {
@@ -69,6 +73,8 @@ export function attachProgram(
     case 'uprobe':
       if (!target.isMulti) return attachUprobe(syscalls, { ...common, target })
       return unsupported(spec)
+    case 'usdt':
+      return attachUsdt(syscalls, { ...common, target, specs: usdt })
     case 'structOps':
       return new AttachError(
         'no-target',
@@ -76,8 +82,6 @@ export function attachProgram(
         section,
         `program '${name}' (${section}) is a function of a struct: attach the struct (Collection.structOps)`,
       )
-    case 'usdt':
-      return unsupported(spec)
     default: {
       const unreachable: never = target
       throw new Error(`no such target: ${JSON.stringify(unreachable)}`)

@@ -42,13 +42,13 @@ export function findExecutablePlace(
   symbol: string,
   offset: number,
 ): ExecutablePlace | PlaceFailure {
-  const found = resolvePath(syscalls, path)
-  if (typeof found === 'number') return unreadable(path, found)
-  if (symbol === '') return { path: found, fileOffset: BigInt(offset) }
-  const bytes = readFile(syscalls, found)
-  if (typeof bytes === 'number') return unreadable(found, bytes)
-  const file = parseElf(bytes)
-  if (file instanceof ElfError) return { code: 'bad-file', message: `'${found}': ${file.message}` }
+  if (symbol === '') {
+    const found = resolvePath(syscalls, path)
+    return typeof found === 'number' ? unreadable(path, found) : { path: found, fileOffset: BigInt(offset) }
+  }
+  const opened = readExecutable(syscalls, path)
+  if ('code' in opened) return opened
+  const { path: found, file } = opened
   const address = addressOf(file, symbol, found)
   if (typeof address !== 'bigint') return address
   const fileOffset = fileOffsetOf(file, address)
@@ -57,6 +57,20 @@ export function findExecutablePlace(
     return { code: 'bad-file', message }
   }
   return { path: found, fileOffset: fileOffset + BigInt(offset) }
+}
+
+/** The file of that path, or of that name in the usual places. */
+export function readExecutable(
+  syscalls: Syscalls,
+  path: string,
+): { readonly path: string; readonly file: ElfFile } | PlaceFailure {
+  const found = resolvePath(syscalls, path)
+  if (typeof found === 'number') return unreadable(path, found)
+  const bytes = readFile(syscalls, found)
+  if (typeof bytes === 'number') return unreadable(found, bytes)
+  const file = parseElf(bytes)
+  if (file instanceof ElfError) return { code: 'bad-file', message: `'${found}': ${file.message}` }
+  return { path: found, file }
 }
 
 const unreadable = (path: string, result: number): PlaceFailure => ({
@@ -108,8 +122,8 @@ function addressOf(file: ElfFile, wanted: string, path: string): bigint | PlaceF
 
 const rank = ({ binding }: ElfSymbol): number => (binding === STB.GLOBAL ? 0 : binding === STB.WEAK ? 1 : 2)
 
-/** Where the loader takes the byte at `address` from. */
-function fileOffsetOf(file: ElfFile, address: bigint): bigint | undefined {
+/** Where the loader takes the byte at `address` from; undefined where the file has none for it. */
+export function fileOffsetOf(file: ElfFile, address: bigint): bigint | undefined {
   const segment = file.segments.find(
     ({ type, virtualAddress, data }) =>
       type === PT.LOAD && address >= virtualAddress && address < virtualAddress + BigInt(data.length),

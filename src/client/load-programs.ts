@@ -22,6 +22,7 @@ import type { Descriptor } from './owner.ts'
 import { Program } from './program.ts'
 import { patchReference } from './references.ts'
 import { type CollectionSpec, linkProgram, ObjectError, type ProgramSpec } from './spec/index.ts'
+import type { UsdtSpecs } from './usdt/specs.ts'
 import { type SourceLine, sourceLookup } from './verifier-report.ts'
 
 /**
@@ -48,6 +49,8 @@ export interface ProgramContext {
   readonly facts: KernelFacts
   /** What struct_ops programs are for, by their names. */
   readonly implementations: ReadonlyMap<string, Implementation>
+  /** Where USDT programs find their arguments, where the object has such. */
+  readonly usdt: UsdtSpecs | undefined
   /** What fits programs to the kernel's types, where anything is to be fitted. */
   readonly relocator: CoreRelocator | undefined
 }
@@ -104,7 +107,7 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
     return refusal(spec, loaded.result, loaded, relocated, sourceOf)
   }
   if (options.logLevel) options.onLog?.(name, loaded.log)
-  return new Program(syscalls, spec, loaded.result)
+  return new Program(syscalls, spec, loaded.result, context.usdt)
 }
 
 interface Loaded {

@@ -23,6 +23,7 @@ import { PIN_ROOT } from './pinned-maps.ts'
 import { possibleCpuCount } from './possible-cpus.ts'
 import type { Program } from './program.ts'
 import type { CollectionSpec, MapSpec, ProgramSpec } from './spec/index.ts'
+import { UsdtSpecs } from './usdt/specs.ts'
 
 /** Creates the object's maps and loads its programs; nothing is attached yet. */
 export function load(
@@ -95,7 +96,8 @@ export function load(
   if (structOps instanceof LoadError) return structOps
   const implementations = implementationsOf(structOps)
   if (implementations instanceof LoadError) return implementations
-  const context = { syscalls, spec, options, maps, btfFd, facts, implementations, relocator }
+  const usdt = UsdtSpecs.of(maps, spec.btf)
+  const context = { syscalls, spec, options, maps, btfFd, facts, implementations, relocator, usdt }
   for (const program of selected) {
     // As libbpf does: what is in no struct is not loaded, unless it is asked for.
     const isUnused = program.definition.attach.kind === 'structOps' && !implementations.has(program.name)

@@ -7,6 +7,7 @@ import { IteratorReader } from './iterator.ts'
 import type { Link } from './link.ts'
 import { type Descriptor, Owner, UserBuffer } from './owner.ts'
 import type { AttachTarget, ProgramSpec } from './spec/index.ts'
+import type { UsdtSpecs } from './usdt/specs.ts'
 
 export interface TestRun {
   /** Input packet or buffer. */
@@ -31,8 +32,11 @@ export class Program implements Disposable {
   readonly spec: ProgramSpec
   readonly #syscalls: Syscalls
   readonly #descriptor: Descriptor
+  /** Of the object that it came with, where that has some. */
+  readonly usdt: UsdtSpecs | undefined
 
-  constructor(syscalls: Syscalls, spec: ProgramSpec, descriptor: Descriptor) {
+  constructor(syscalls: Syscalls, spec: ProgramSpec, descriptor: Descriptor, usdt?: UsdtSpecs) {
+    this.usdt = usdt
     this.#syscalls = syscalls
     this.spec = spec
     this.#descriptor = descriptor

@@ -13,10 +13,13 @@ export function compileObject(name: string): Uint8Array | string {
   const source = join(programs, `${name}.bpf.c`)
   const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', `-DARCH_${process.arch}`]
   try {
+    // Where Debian keeps the headers of the machine, which a program of its registers includes.
+    const machine = execFileSync('gcc', ['-print-multiarch'], { stdio: 'pipe' }).toString().trim()
+    flags.push('-idirafter', `/usr/include/${machine}`)
     execFileSync('clang-19', [...flags, '-c', source, '-o', object], { stdio: 'pipe' })
     return new Uint8Array(readFileSync(object))
   } catch {
-    return 'needs clang-19 and libbpf-dev'
+    return 'needs clang-19, libbpf-dev and gcc'
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
