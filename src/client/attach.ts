@@ -7,6 +7,7 @@ import { attachKsyscall } from './attach-ksyscall.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachTracing } from './attach-tracing.ts'
 import { attachUprobe } from './attach-uprobe.ts'
+import { attachUprobeMulti } from './attach-uprobe-multi.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
 import type { AttachTarget, ProgramSpec } from './spec/index.ts'
@@ -72,7 +73,7 @@ export function attachProgram(
       )
     case 'uprobe':
       if (!target.isMulti) return attachUprobe(syscalls, { ...common, target })
-      return unsupported(spec)
+      return attachUprobeMulti(syscalls, { ...common, target })
     case 'usdt':
       return attachUsdt(syscalls, { ...common, target, specs: usdt })
     case 'structOps':
@@ -87,13 +88,4 @@ export function attachProgram(
       throw new Error(`no such target: ${JSON.stringify(unreachable)}`)
     }
   }
-}
-
-function unsupported({ name, section }: ProgramSpec): AttachError {
-  return new AttachError(
-    'unsupported',
-    name,
-    section,
-    `program '${name}': this client does not attach '${section}' yet`,
-  )
 }

@@ -8,6 +8,7 @@
 import { ENOENT, errnoName, O_RDONLY, type Syscalls } from '../abi/index.ts'
 import { closestNames, ElfError, type ElfFile, type ElfSymbol, PT, parseElf, STB, STT } from '../elf/index.ts'
 import { openFile } from './calls.ts'
+import { matchesGlob } from './glob.ts'
 import { readFile } from './read-file.ts'
 
 /** A byte of a file that can be executed. */
@@ -73,6 +74,40 @@ export function readExecutable(
   return { path: found, file }
 }
 
+/** Several bytes of one file. */
+export interface ManyPlaces {
+  readonly path: string
+  readonly fileOffsets: readonly bigint[]
+}
+
+/** The functions whose names are of a pattern with `*` and `?`, each place once, in the order of the symbols. */
+export function findMatchingPlaces(
+  syscalls: Syscalls,
+  path: string,
+  pattern: string,
+): ManyPlaces | PlaceFailure {
+  const opened = readExecutable(syscalls, path)
+  if ('code' in opened) return opened
+  const { path: found, file } = opened
+  const functions = functionsOf(file, found)
+  if ('code' in functions) return functions
+  const places = new Set<bigint>()
+  for (const { name, value } of functions) {
+    // Names may end with a version (`malloc@@GLIBC_2.2.5`).
+    if (!matchesGlob(pattern, name.replace(/@.*$/, ''))) continue
+    const fileOffset = fileOffsetOf(file, value)
+    if (fileOffset !== undefined) places.add(fileOffset)
+  }
+  if (places.size > 0) return { path: found, fileOffsets: [...places] }
+  return { code: 'unknown-symbol', message: `'${found}' has no function '${pattern}'` }
+}
+
+function functionsOf(file: ElfFile, path: string): readonly ElfSymbol[] | PlaceFailure {
+  const symbols = file.symbols()
+  if (symbols instanceof ElfError) return { code: 'bad-file', message: `'${path}': ${symbols.message}` }
+  return symbols.filter((symbol) => symbol.type === STT.FUNC && symbol.isDefined)
+}
+
 const unreadable = (path: string, result: number): PlaceFailure => ({
   code: 'bad-file',
   message: `'${path}' cannot be read: ${errnoName(result)}`,
@@ -93,9 +128,8 @@ function resolvePath(syscalls: Syscalls, path: string): string | number {
 }
 
 function addressOf(file: ElfFile, wanted: string, path: string): bigint | PlaceFailure {
-  const symbols = file.symbols()
-  if (symbols instanceof ElfError) return { code: 'bad-file', message: `'${path}': ${symbols.message}` }
-  const functions = symbols.filter((symbol) => symbol.type === STT.FUNC && symbol.isDefined)
+  const functions = functionsOf(file, path)
+  if ('code' in functions) return functions
   let best: ElfSymbol | undefined
   let isAmbiguous = false
   for (const symbol of functions) {

@@ -22,6 +22,7 @@ export {
 } from './attach-tracepoint.ts'
 export { attachTracing, type TracingAttachment, type TracingTarget } from './attach-tracing.ts'
 export { attachUprobe, type UprobeAttachment, type UprobeTarget } from './attach-uprobe.ts'
+export { attachUprobeMulti, type UprobeMultiAttachment } from './attach-uprobe-multi.ts'
 export { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 export { createMap, readTextFile } from './calls.ts'
 export * from './codec.ts'
