@@ -4,6 +4,7 @@ import { attachIterator, type IteratorScope } from './attach-iterator.ts'
 import { attachKprobe } from './attach-kprobe.ts'
 import { attachKprobeMulti } from './attach-kprobe-multi.ts'
 import { attachKsyscall } from './attach-ksyscall.ts'
+import { attachToPlace, type Place } from './attach-place.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachTracing } from './attach-tracing.ts'
 import { attachUprobe } from './attach-uprobe.ts'
@@ -35,7 +36,7 @@ export interface ProgramToAttach {
 export function attachProgram(
   syscalls: Syscalls,
   { spec, fd, usdt }: ProgramToAttach,
-  target: AttachTarget,
+  target: AttachTarget | Place,
   options: AttachOptions,
 ): Link | AttachError {
   const { name, section, definition } = spec
@@ -57,6 +58,12 @@ export function attachProgram(
         return attachIterator(syscalls, { ...common, target })
       return attachTracing(syscalls, { ...common, target, attachType, programType })
     }
+    case 'tcx':
+    case 'netkit':
+    case 'xdp':
+    case 'cgroup':
+    case 'netns':
+      return attachToPlace(syscalls, { ...common, target, attachType: definition.expectedAttachType })
     case 'none':
       return new AttachError(
         'no-target',

@@ -15,6 +15,14 @@ export {
 } from './attach-kprobe-multi.ts'
 export { attachKsyscall, type KsyscallAttachment, type KsyscallTarget } from './attach-ksyscall.ts'
 export {
+  attachToPlace,
+  type ChainNeighbour,
+  type ChainPosition,
+  type Place,
+  type PlaceAttachment,
+  type XdpMode,
+} from './attach-place.ts'
+export {
   attachRawTracepoint,
   attachTracepoint,
   type RawTracepointAttachment,
