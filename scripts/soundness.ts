@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { accesses } from '../test/soundness/accesses.ts'
 import { Campaign, describeFinding } from '../test/soundness/campaign.ts'
 import { TYPES as HELPER_TYPES } from '../test/soundness/helper-calls.ts'
 import { LinuxKernel } from '../test/soundness/linux.ts'
@@ -50,6 +51,10 @@ if (kernel !== undefined) {
     }
   }
 }
+if (kernel !== undefined && from === 0) {
+  let number = 0
+  for (const subject of accesses()) campaign.tryAccess(subject, number++)
+}
 let reported = started
 let printed = 0
 for (let index = from; index < from + programs; index++) {
@@ -71,7 +76,7 @@ run            ${counts.run} programs, ${counts.runs} times, ${counts.stopped} s
 held           ${campaign.values} values and bounds at ${campaign.steps} instructions`)
 if (kernel !== undefined) {
   console.log(
-    `shown to Linux ${counts.shown}, of which ${counts.helperCalls} calls of one helper: ${counts.sameVerdict} same verdict, ${counts.sameLine} of ${counts.refusedByBoth} refusals with the same line, ${counts.sameProcessed} of ${counts.comparedProcessed} with as many instructions processed`,
+    `shown to Linux ${counts.shown}, of which ${counts.helperCalls} calls of one helper, ${counts.accesses} accesses: ${counts.sameVerdict} same verdict, ${counts.sameLine} of ${counts.refusedByBoth} refusals with the same line, ${counts.sameProcessed} of ${counts.comparedProcessed} with as many instructions processed`,
   )
   for (const [kind, count] of campaign.known) console.log(`  known: ${kind}: ${count}`)
 }

@@ -42,6 +42,12 @@ export type KnownDifference =
   | 'linux packet end'
   /** Accepted although a round of a callback was cut at a state that does not cover it. */
   | 'linux callback rounds'
+  /** A spilled number stays linked with what comes back of it sign-extended. */
+  | 'linux sign-extended spills'
+  /** Tracepoint contexts can be read at negative offsets: their sign is lost where Linux compares. */
+  | 'linux negative offset'
+  /** A constant null is taken for an argument that must not be null. */
+  | 'linux null argument'
   /** Without the kernel's types, which generated programs are not given here. */
   | 'types of the kernel'
   /** Whether the kernel lets programs write to user memory is how it was started. */
@@ -72,6 +78,7 @@ export class Campaign {
     sameProcessed: 0,
     comparedProcessed: 0,
     helperCalls: 0,
+    accesses: 0,
   }
   /** Disagreements with Linux that are known, by kind. */
   readonly known = new Map<KnownDifference, number>()
@@ -149,6 +156,14 @@ export class Campaign {
     this.#compare(kernel, id, subject, undefined, prove(subject))
   }
 
+  /** A load or store of a context, or of a socket, shown to Linux; `index` is its place among them. */
+  tryAccess(subject: Subject, index: number): void {
+    const { kernel } = this.#options
+    if (kernel === undefined) return
+    this.counts.accesses++
+    this.#compare(kernel, index, subject, undefined, prove(subject))
+  }
+
   #compare(
     kernel: LinuxKernel,
     index: number,
@@ -214,6 +229,10 @@ const saying = ({ accepted, message }: { accepted: boolean; message: string }): 
 const callsBack = ({ opcode, src, imm }: Instruction): boolean =>
   opcode === 0x85 && src === 0 && (imm === 164 || imm === 180 || imm === 181 || imm === 209)
 
+/** A sign-extending load of 1, 2 or 4 bytes. */
+const signExtends = ({ opcode }: Instruction): boolean =>
+  opcode === 0x91 || opcode === 0x89 || opcode === 0x81
+
 /** Without the numbers that a smaller program would change. */
 const shape = (message: string): string => message.replace(/0x[0-9a-f]+|-?\d+/g, 'N')
 
@@ -242,7 +261,10 @@ function knownDifference(
     return 'types of the kernel'
   if (theirs.message.includes('bpf_probe_write_user')) return 'writing user memory'
   if (theirs.accepted && subject.instructions.some(callsBack)) return 'linux callback rounds'
-  if (theirs.accepted && /offset is outside of the packet/.test(message)) {
+  if (theirs.accepted && /^invalid bpf_context access off=-/.test(message)) return 'linux negative offset'
+  if (message.endsWith("('subprog_nonnull_ptr_good')")) return 'linux null argument'
+  if (theirs.accepted && subject.instructions.some(signExtends)) return 'linux sign-extended spills'
+  if (theirs.accepted) {
     const { log } = prove({ ...subject, logLevel: 2 })
     if (log.includes('r=0xffffffff')) return 'linux packet end'
   }

@@ -13,7 +13,7 @@ const A = BPF_ATTACH_TYPE
 const T = BPF_PROG_TYPE
 const MOV = 0xb7
 const MOV_REGISTER = 0xbf
-const SLEEPABLE = 0x10
+export const SLEEPABLE = 0x10
 
 /** What is loaded for; 0 where a type asks for nothing. */
 const ATTACH: Readonly<Record<number, number>> = {
@@ -23,6 +23,8 @@ const ATTACH: Readonly<Record<number, number>> = {
   [T.BPF_PROG_TYPE_SK_REUSEPORT]: A.BPF_SK_REUSEPORT_SELECT,
   [T.BPF_PROG_TYPE_SK_LOOKUP]: A.BPF_SK_LOOKUP,
 }
+
+export const plainAttachType = (programType: number): number => ATTACH[programType] ?? 0
 
 /** Program types that need nothing of the kernel's types. */
 export const TYPES: readonly number[] = Object.values(T).filter(
@@ -91,7 +93,7 @@ export function helperCall(id: number, programType: number, random: Random): Sub
   return {
     instructions,
     programType,
-    expectedAttachType: ATTACH[programType] ?? 0,
+    expectedAttachType: plainAttachType(programType),
     flags: programType === T.BPF_PROG_TYPE_SYSCALL ? SLEEPABLE : 0,
     license: 'GPL',
     name: 'fuzz',

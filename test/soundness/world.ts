@@ -65,6 +65,9 @@ export interface Ready {
 /** Ends a run from inside a helper of ours. */
 class Stop extends Error {}
 
+/** Address of the current task: never 0, and nothing can be read there. */
+const TASK = 0xffff_8880_0000_1000n
+
 /** Helpers that change a packet change its length, hash, protocol and VLAN tag. */
 const CHANGED_BY_HELPERS = [
   SK_BUFF.len,
@@ -317,7 +320,7 @@ export class World {
       mapAt: (address: bigint) => this.maps.at(address),
       monotonicNs: () => ++this.#clock,
       bootNs: () => ++this.#clock,
-      task: () => ({ pid: 5, tgid: 6, uid: 7, gid: 8, comm: 'fuzz' }),
+      task: () => ({ pid: 5, tgid: 6, uid: 7, gid: 8, comm: 'fuzz', address: TASK }),
       random: () => Number(BigInt.asUintN(32, this.#random.value())),
       readKernel: foreign,
       readUser: foreign,

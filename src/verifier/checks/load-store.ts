@@ -10,7 +10,6 @@ import type { Proof } from '../proof.ts'
 import { EACCES, EINVAL } from '../refusal.ts'
 import { settle } from './invariants.ts'
 import { checkMemory } from './memory.ts'
-import { checkAlignment } from './region.ts'
 
 const DIFFERENT_KINDS_MATTER: ReadonlySet<number> = new Set([
   BASE.CTX,
@@ -109,13 +108,12 @@ const READ_MODIFY_WRITE: ReadonlySet<number> = new Set([
 export function checkAtomic(p: Proof, insn: Instruction): void {
   const size = accessSize(insn.opcode)
   if (insn.imm === 0x100) {
-    // Before the load, which may put something else into the register of the pointer.
+    // The load may put something else into the register of the pointer.
     const source = p.checkReadable(insn.src)
-    checkAlignment(p, source, insn.offset, size, true)
+    checkLoad(p, insn, { aligned: true, isSigned: false, mixesTrust: false })
     if (!atomicKindIsFine(source, true)) {
       throw p.refuse(EACCES, `BPF_ATOMIC loads from R${insn.src} ${kindName(source.kind)} is not allowed`)
     }
-    checkLoad(p, insn, { aligned: true, isSigned: false, mixesTrust: false })
     return
   }
   if (insn.imm === 0x110) {

@@ -25,9 +25,6 @@ export function loadPacket(p: Proof, insn: Instruction): void {
   if (!PACKET_LOADERS.includes(p.input.programType)) {
     throw p.refuse(EINVAL, 'BPF_LD_[ABS|IND] instructions not allowed for this program type')
   }
-  if (p.state.frames.some((frame) => frame.inCallback)) {
-    throw p.refuse(EINVAL, 'cannot use BPF_LD_[ABS|IND] within callback')
-  }
   const isIndirect = modeOf(insn.opcode) === MODE.IND
   if (
     insn.dst !== 0 ||
@@ -38,6 +35,9 @@ export function loadPacket(p: Proof, insn: Instruction): void {
     throw p.refuse(EINVAL, 'BPF_LD_[ABS|IND] uses reserved fields')
   }
   const context = p.checkReadable(6)
+  if (p.state.frames.some((frame) => frame.inCallback)) {
+    throw p.refuse(EINVAL, 'cannot use BPF_LD_[ABS|IND] within callback')
+  }
   checkLeaks(p, false, true, 'BPF_LD_[ABS|IND]')
   if (context.kind !== BASE.CTX) {
     throw p.refuse(EINVAL, 'at the time of BPF_LD_ABS|IND R6 != pointer to skb')

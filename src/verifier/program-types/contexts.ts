@@ -28,6 +28,8 @@ interface Row {
   readonly write?: Rule
   /** What a load gives, if not a number. */
   readonly gives?: number
+  /** Smaller loads are refused. */
+  readonly leastBytes?: number
   /** A sign-extending load is refused. */
   readonly unsignedOnly?: boolean
   /** Loads of 8 bytes at once are fine, too. */
@@ -63,6 +65,7 @@ function contextOf(size: number, rows: readonly Row[]) {
       return ruleAllows(row.write ?? 'no', row, request) ? SCALAR : undefined
     }
     if (row.unsignedOnly === true && request.isSigned) return undefined
+    if (row.leastBytes !== undefined && request.size < row.leastBytes) return undefined
     if (!ruleAllows(row.read, row, request)) return undefined
     return row.gives === undefined ? SCALAR : { kind: row.gives }
   }
@@ -240,13 +243,23 @@ const BIND6 = [A.BPF_CGROUP_INET6_POST_BIND]
 
 export const cgroupSockContext = contextOf(80, [
   { from: 0, to: 4, read: 'whole 4', write: 'whole 4', attach: SOCKET_LIFE },
-  { from: 4, to: 16, read: 'narrow 4' },
+  ...fromTheirStart(4, 16),
   { from: 16, to: 24, read: 'whole 4', write: 'whole 4', attach: SOCKET_LIFE },
   { from: 24, to: 28, read: 'narrow 4', attach: BIND4 },
   { from: 28, to: 44, read: 'narrow 4', attach: BIND6 },
-  { from: 44, to: 48, read: 'narrow 4', attach: [...BIND4, ...BIND6] },
+  ...fromTheirStart(44, 48, [...BIND4, ...BIND6]),
   ...destinationRows(),
 ])
+
+/** Fields of four bytes of which a part may be read if it begins where the field does. */
+function fromTheirStart(first: number, end: number, attach?: readonly number[]): Row[] {
+  const rows: Row[] = []
+  for (let at = first; at < end; at += 4) {
+    rows.push({ from: at, to: at + 1, read: 'narrow 4', ...(attach && { attach }) })
+    rows.push({ from: at + 1, to: at + 4, read: 'no' })
+  }
+  return rows
+}
 
 /** The end of `struct bpf_sock`: destination, state, queue. */
 function destinationRows(): Row[] {
@@ -255,15 +268,17 @@ function destinationRows(): Row[] {
     { from: 48, to: 49, read: 'narrow 4' },
     { from: 49, to: 50, read: 'narrow 2' },
     { from: 50, to: 52, read: 'no' },
-    { from: 52, to: 80, read: 'narrow 4' },
+    { from: 52, to: 72, read: 'narrow 4' },
+    ...fromTheirStart(72, 80),
   ]
 }
 
 const sockRows: readonly Row[] = [
   { from: 0, to: 4, read: 'whole 4' },
-  { from: 4, to: 16, read: 'narrow 4' },
+  ...fromTheirStart(4, 16),
   { from: 16, to: 24, read: 'whole 4' },
-  { from: 24, to: 48, read: 'narrow 4' },
+  { from: 24, to: 44, read: 'narrow 4' },
+  ...fromTheirStart(44, 48),
   ...destinationRows(),
 ]
 
@@ -299,8 +314,9 @@ export const skReuseportContext = contextOf(56, [
   { from: 0, to: 1, read: 'whole 8', gives: BASE.PACKET },
   { from: 8, to: 9, read: 'whole 8', gives: BASE.PACKET_END },
   { from: 16, to: 20, read: 'narrow 4' },
-  { from: 20, to: 21, read: 'narrow 4' },
-  { from: 22, to: 23, read: 'narrow 4' },
+  // The protocol has two bytes in four.
+  { from: 20, to: 21, read: 'narrow 4', leastBytes: 2 },
+  { from: 22, to: 23, read: 'narrow 4', leastBytes: 2 },
   { from: 24, to: 32, read: 'narrow 4' },
   { from: 32, to: 33, read: 'whole 4' },
   { from: 40, to: 41, read: 'whole 8', gives: BASE.SOCKET },
