@@ -15,8 +15,10 @@ export interface ProofObserver {
   arrives(p: Proof): void
   /** The state in which the walk stands was saved for later paths to be compared with. */
   saves(saved: State): void
-  /** The path ends here, since `by`, which was saved before, covers it. */
-  prunes(by: State): void
+  /** The path ends here, since `by`, which was saved before, covers it; for now, where `covered` is given. */
+  prunes(by: State, covered?: State): void
+  /** A path that ended for now was not covered: it is put off instead, to go on from where it ended. */
+  uncovers(covered: State): void
   /** A branch from the last instruction was put off. */
   queues(queued: State): void
   /** The branch that was put off is walked now. */

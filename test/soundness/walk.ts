@@ -36,7 +36,10 @@ export class Walk implements ProofObserver {
   readonly #most: number
   readonly #queued = new Map<State, WalkNode>()
   readonly #saved = new Map<State, WalkNode>()
+  /** Paths that ended for now: the step at which, and the one before it. */
+  readonly #cut = new Map<State, { readonly step: WalkNode; readonly before: WalkNode }>()
   #at: WalkNode | undefined
+  #before: WalkNode | undefined
   #beginning = -1
   #proof: Proof | undefined
   steps = 0
@@ -71,6 +74,7 @@ export class Walk implements ProofObserver {
     }
     if (this.#at === undefined) this.roots.set(this.#beginning, node)
     else this.#at.next.push(node)
+    this.#before = this.#at
     this.#at = node
   }
 
@@ -80,8 +84,16 @@ export class Walk implements ProofObserver {
     this.#saved.set(saved, at)
   }
 
-  prunes(by: State): void {
-    ;(this.#at as WalkNode).coveredBy = this.#saved.get(by) as WalkNode
+  prunes(by: State, covered?: State): void {
+    const step = this.#at as WalkNode
+    step.coveredBy = this.#saved.get(by) as WalkNode
+    if (covered !== undefined) this.#cut.set(covered, { step, before: this.#before as WalkNode })
+  }
+
+  uncovers(covered: State): void {
+    const { step, before } = this.#cut.get(covered) as { step: WalkNode; before: WalkNode }
+    before.next.splice(before.next.indexOf(step), 1)
+    this.#queued.set(covered, before)
   }
 
   queues(queued: State): void {

@@ -132,6 +132,7 @@ function resumeUncovered(p: Proof, visit: LoopVisit): boolean {
   visit.resumptions++
   for (const { covered, history, previous } of uncovered) {
     covered.history = history
+    p.observer?.uncovers(covered)
     queue(p, { state: covered, instruction: covered.instruction, previous, logPosition: p.log.position })
     reopen(covered.parent)
   }
@@ -184,6 +185,7 @@ export function pushBranch(p: Proof, instruction: number, previous: number): Sta
 export function pushState(p: Proof, state: State, instruction: number, previous: number): void {
   queue(p, { state, instruction, previous, logPosition: p.log.position })
   if (state.parent !== undefined) state.parent.branches++
+  p.observer?.queues(state)
 }
 
 function queue(p: Proof, branch: PendingBranch): void {
@@ -191,7 +193,6 @@ function queue(p: Proof, branch: PendingBranch): void {
   if (p.pending.length > BRANCH_LIMIT) {
     throw p.refuse(E2BIG, `The sequence of ${p.pending.length} jumps is too complex.`)
   }
-  p.observer?.queues(branch.state)
 }
 
 /** Goes on with the branch that was queued last; false: none is left. */
@@ -318,12 +319,12 @@ export function isVisited(p: Proof): boolean {
       }
       if (found) {
         old.hits++
-        p.observer?.prunes(old)
         const { history } = current
         if (notes.jumpPoint[index]) note(p)
         inheritPrecision(p, old, current)
-        if (isLoop) {
-          const covered = current.copy()
+        const covered = isLoop ? current.copy() : undefined
+        p.observer?.prunes(old, isProvisional ? covered : undefined)
+        if (covered !== undefined) {
           covered.instruction = index
           const loop = loopKey(p, old)
           const visit = loop === undefined ? undefined : p.loops.get(loop)
