@@ -40,7 +40,8 @@ import type { Walk } from './walk.ts'
 const T = BPF_PROG_TYPE
 const CPU = 0
 const CPU_COUNT = 2
-const LOOKUPS: ReadonlySet<number> = new Set([1, 195])
+/** Look-ups of maps, and of the storage of sockets, inodes, tasks and cgroups. */
+const LOOKUPS: ReadonlySet<number> = new Set([1, 195, 107, 145, 156, 210])
 const RINGBUF_RESERVE = 131
 const DYNPTR_DATA = 203
 const RINGBUF_COMMITS: ReadonlySet<number> = new Set([132, 133])
@@ -68,9 +69,10 @@ class Stop extends Error {}
 /** Address of the current task: never 0, and nothing can be read there. */
 const TASK = 0xffff_8880_0000_1000n
 
-/** Helpers that change a packet change its length, hash, protocol and VLAN tag. */
+/** Helpers that change a packet change its length, type, hash, protocol and VLAN tag. */
 const CHANGED_BY_HELPERS = [
   SK_BUFF.len,
+  SK_BUFF.pkt_type,
   SK_BUFF.hash,
   SK_BUFF.protocol,
   SK_BUFF.vlan_present,
