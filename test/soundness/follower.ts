@@ -413,7 +413,10 @@ function unreadAfterCut({ node, unread }: Position, target: WalkNode): ReadonlyS
   return found
 }
 
-/** A branch writes no slot, but tells more of those that hold what it compares: they stay unread. */
+/**
+ * A branch writes no slot, but tells more of those that hold what it compares; a small store leaves the rest of its slot
+ * as it was: they stay unread.
+ */
 function unreadNext(
   proof: Walk['proof'],
   node: WalkNode,
@@ -421,9 +424,11 @@ function unreadNext(
   unread: ReadonlySet<Slot>,
 ): ReadonlySet<Slot> {
   if (unread.size === 0) return unread
-  const kind = classOf(proof.program[node.index]!.opcode)
+  const { opcode } = proof.program[node.index]!
+  const kind = classOf(opcode)
   const isBranch = kind === CLASS.JMP || kind === CLASS.JMP32
-  if (!isBranch || node.frames.length !== next.frames.length) return unread
+  const isSmallStore = (kind === CLASS.ST || kind === CLASS.STX) && accessSize(opcode) < 8
+  if (!(isBranch || isSmallStore) || node.frames.length !== next.frames.length) return unread
   const found = new Set(unread)
   next.frames.forEach(({ stack }, f) => {
     stack.forEach((slot, i) => {
