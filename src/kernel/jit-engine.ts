@@ -2,7 +2,14 @@
 import { helperBodies, readKernel } from '../helpers/index.ts'
 import { describeFault } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
-import { type CompiledProgram, Jit, type JitHelper, type JitResult, type WordHelper } from '../jit/index.ts'
+import {
+  type CompiledProgram,
+  Jit,
+  type JitHelper,
+  type JitResult,
+  type JitRunOptions,
+  type WordHelper,
+} from '../jit/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena } from '../memory/index.ts'
 import {
@@ -44,6 +51,13 @@ class Compiled implements Executable {
   }
 }
 
+function failed({ fault }: Extract<JitResult, { ok: false }>): RunOutcome {
+  // Of a bad argument, the interpreter's engine gives the cause alone.
+  const message =
+    fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
+  return { ok: false, pc: fault.pc, message }
+}
+
 const NO_TASK = { tgid: 0, pid: 0, uid: 0, gid: 0 }
 
 export class JitEngine implements Engine {
@@ -52,6 +66,8 @@ export class JitEngine implements Engine {
   readonly #budget: number
   readonly #kfuncs = new WeakMap<object, JitHelper>()
   readonly #executables = new WeakMap<CompiledProgram, Executable>()
+  /** By CPU. */
+  readonly #options: (JitRunOptions | undefined)[] = []
   /** The run that is executing now; runs nest, each puts back what it found. */
   #environment: RunEnvironment | undefined
 
@@ -97,9 +113,24 @@ export class JitEngine implements Engine {
   }
 
   run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {
-    const { cpu, context } = environment
-    const options = { budget: this.#budget, cpu }
-    return this.#inside(environment, () => this.#jit.run(program, context, options))
+    // As `#inside`, but without a closure for each run: probes come this way.
+    const outer = this.#environment
+    this.#environment = environment
+    try {
+      const result = this.#jit.run(program, environment.context, this.#optionsOf(environment.cpu))
+      return result.ok ? result : failed(result)
+    } finally {
+      this.#environment = outer
+    }
+  }
+
+  /** Made once for each CPU. */
+  #optionsOf(cpu: number): JitRunOptions {
+    const known = this.#options[cpu]
+    if (known !== undefined) return known
+    const made = { budget: this.#budget, cpu }
+    this.#options[cpu] = made
+    return made
   }
 
   call(
@@ -108,7 +139,7 @@ export class JitEngine implements Engine {
     args: readonly bigint[],
     environment: RunEnvironment,
   ): RunOutcome {
-    const options = { budget: this.#budget, cpu: environment.cpu }
+    const options = this.#optionsOf(environment.cpu)
     return this.#inside(environment, () => this.#jit.call(program, address, args, options))
   }
 
@@ -117,12 +148,7 @@ export class JitEngine implements Engine {
     this.#environment = environment
     try {
       const result = run()
-      if (result.ok) return result
-      const { fault } = result
-      // Of a bad argument, the interpreter's engine gives the cause alone.
-      const message =
-        fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
-      return { ok: false, pc: fault.pc, message }
+      return result.ok ? result : failed(result)
     } finally {
       this.#environment = outer
     }
