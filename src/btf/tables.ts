@@ -147,6 +147,19 @@ export function extraWords(kind: number, vlen: number): number {
   }
 }
 
+/** Kinds are five bits. */
+const KINDS = 32
+
+/**
+ * `extraWords` as a table: what every type of the kind has, and what each of its `vlen` has. With the call and its
+ * switch, walking a kernel's 127,000 types took twice as long when the code was new.
+ */
+const FIXED_WORDS = Int8Array.from({ length: KINDS }, (_, kind) => extraWords(kind, 0))
+const REPEATED_WORDS = Int8Array.from(
+  { length: KINDS },
+  (_, kind) => extraWords(kind, 1) - extraWords(kind, 0),
+)
+
 function findTypes(words: Uint32Array, typesOffset: number, firstId: number): Uint32Array | BtfError {
   const starts = new Uint32Array(Math.floor(words.length / 3))
   const { length } = words
@@ -154,7 +167,8 @@ function findTypes(words: Uint32Array, typesOffset: number, firstId: number): Ui
   let at = 0
   while (at + 3 <= length) {
     const info = words[at + 1] as number
-    const extra = extraWords((info >>> 24) & 0x1f, info & 0xffff)
+    const kind = (info >>> 24) & 0x1f
+    const extra = (FIXED_WORDS[kind] as number) + (REPEATED_WORDS[kind] as number) * (info & 0xffff)
     if (extra < 0 || at + 3 + extra > length) break
     starts[count++] = at
     at += 3 + extra
