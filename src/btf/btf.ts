@@ -10,6 +10,7 @@ import { BtfError } from './error.ts'
 import { entriesWithFlavour } from './flavours.ts'
 import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
 import { NameIndex } from './name-index.ts'
+import { scanNames } from './name-scan.ts'
 import { type BtfTables, readTables } from './tables.ts'
 import type { BtfId, BtfMember, BtfType } from './types.ts'
 
@@ -33,6 +34,7 @@ export class Btf {
   readonly #tables: BtfTables
   #names: NameIndex | undefined
   #flavoured: readonly BtfId[] | undefined
+  #offsets: Uint32Array | undefined
   readonly #decoded = new Map<number, BtfType>()
   readonly #alignments = new Map<number, number | undefined>()
 
@@ -149,6 +151,29 @@ export class Btf {
     return this.#flavoured
   }
 
+  /**
+   * Types whose names are one of `prefixes`, or begin with one and three underscores: base first, rising, by prefix.
+   * One pass over all types, for callers that know what they will ask for: an index of all names costs several.
+   */
+  findWithFlavours(prefixes: readonly string[]): ReadonlyMap<string, readonly BtfId[]> {
+    const found = new Map<string, BtfId[]>(prefixes.map((prefix) => [prefix, []]))
+    if (this.base !== undefined) {
+      // Types of a split BTF may be named by strings of the base.
+      for (const [prefix, ids] of found) ids.push(...this.#withFlavours(prefix))
+      return found
+    }
+    scanNames(this.#nameOffsets(), this.#tables.strings, prefixes, (prefix, entry) =>
+      found.get(prefix)?.push((this.firstId + entry) as BtfId),
+    )
+    return found
+  }
+
+  #withFlavours(prefix: string): readonly BtfId[] {
+    const ids = [...this.findAll(prefix)]
+    for (const id of this.flavouredIds()) if (this.nameOf(id).startsWith(`${prefix}___`)) ids.push(id)
+    return ids.sort((a, b) => a - b)
+  }
+
   #nameIndex(): NameIndex {
     this.#names ??= new NameIndex(this.#nameOffsets(), this.#tables.strings)
     return this.#names
@@ -156,10 +181,12 @@ export class Btf {
 
   /** Where each type's name is in the own strings; one of the base's strings wraps to an offset past them all. */
   #nameOffsets(): Uint32Array {
+    if (this.#offsets !== undefined) return this.#offsets
     const { words, starts } = this.#tables
     const before = this.base?.stringBytes ?? 0
     const offsets = new Uint32Array(starts.length)
     for (let i = 0; i < starts.length; i++) offsets[i] = (words[starts[i] as number] as number) - before
+    this.#offsets = offsets
     return offsets
   }
 

@@ -27,6 +27,7 @@ export function coreRelocator(
     if (types instanceof LoadError) return needsTypes(spec.name, types)
   }
   const relocator = new CoreRelocator(btf, () => kernel.allTypes())
+  for (const record of records) relocator.announce(record)
   for (const record of records) relocator.prepare(record)
   return relocator
 }

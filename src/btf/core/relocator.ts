@@ -46,6 +46,9 @@ export class CoreRelocator {
   readonly #targets: () => Iterable<Btf>
   readonly #candidates = new Map<BtfId, readonly Candidate[]>()
   readonly #decisions = new Map<string, Decision>()
+  /** Names that records will ask for, so that they are all looked for at once. */
+  readonly #names = new Set<string>()
+  readonly #named = new Map<Btf, Map<string, readonly BtfId[]>>()
 
   /**
    * `local` is the object's BTF. `targets` are the kernel's and, behind it, those of its modules, in which a type is
@@ -54,6 +57,12 @@ export class CoreRelocator {
   constructor(local: Btf, targets: Iterable<Btf> | (() => Iterable<Btf>)) {
     this.#local = local
     this.#targets = typeof targets === 'function' ? targets : () => targets
+  }
+
+  /** Says that a record will come: what it asks for is looked up together with what others ask for. */
+  announce(relocation: CoreRelocation): void {
+    if (relocation.kind === CORE_KIND.TYPE_ID_LOCAL || this.#local.id(relocation.type) === undefined) return
+    this.#names.add(essentialName(this.#local.nameOf(relocation.type)))
   }
 
   /**
@@ -170,7 +179,7 @@ export class CoreRelocator {
     for (const btf of this.#targets()) {
       // Split BTF of modules repeats the kernel's types, which have been searched.
       const from = isFirst ? 1 : btf.firstId
-      for (const id of idsNamed(btf, essential)) {
+      for (const id of this.#idsNamed(btf, essential)) {
         if (id >= from && areKindsCompatible(btf.kindOf(id), kind)) found.push({ btf, id })
       }
       if (isFirst && found.length > 0) break
@@ -178,18 +187,27 @@ export class CoreRelocator {
     }
     return found
   }
-}
 
-/** Types of the name, with and without flavours, rising. */
-function idsNamed(btf: Btf, essential: string): readonly BtfId[] {
-  const ids = [...btf.findAll(essential)]
-  // A name that has a flavour itself means another essential name.
-  const plain = essentialName(essential) === essential ? ids : []
-  for (const id of btf.flavouredIds()) {
-    const name = btf.nameOf(id)
-    if (name !== essential && essentialName(name) === essential) plain.push(id)
+  /** Types of the name, with and without flavours, rising. */
+  #idsNamed(btf: Btf, essential: string): readonly BtfId[] {
+    const named = this.#named.get(btf) ?? new Map<string, readonly BtfId[]>()
+    this.#named.set(btf, named)
+    let ids = named.get(essential)
+    if (ids === undefined) {
+      this.#names.add(essential)
+      // Modules are asked for what the kernel does not have, which is little.
+      const together = btf.base === undefined ? [...this.#names] : [essential]
+      for (const [name, found] of btf.findWithFlavours(together)) {
+        // Of a name with a flavour of its own, what is left of it is another essential name.
+        named.set(
+          name,
+          found.filter((id) => essentialName(btf.nameOf(id)) === name),
+        )
+      }
+      ids = named.get(essential) ?? []
+    }
+    return ids
   }
-  return plain.sort((a, b) => a - b)
 }
 
 const failure = (code: CoreErrorCode, reason: string) => ({ kind: 'failure', code, reason }) as const

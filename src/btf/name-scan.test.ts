@@ -1,0 +1,29 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { entriesWithFlavour } from './flavours.ts'
+import { NameIndex } from './name-index.ts'
+import { scanNames } from './name-scan.ts'
+
+test('one pass finds what the index and the search for flavours find', () => {
+  const name = fc.stringMatching(/^[a_]{0,7}$/)
+  fc.assert(
+    fc.property(fc.array(name, { maxLength: 8 }), fc.array(name, { maxLength: 4 }), (texts, wanted) => {
+      const bytes = new TextEncoder().encode(`\0${texts.join('\0')}\0`)
+      const offsets = Uint32Array.from({ length: bytes.length + 3 }, (_, i) => i)
+      const nameAt = (entry: number) =>
+        new TextDecoder().decode(bytes.subarray(entry, bytes.indexOf(0, entry)))
+      const index = new NameIndex(offsets, bytes)
+      const flavoured = entriesWithFlavour(offsets, bytes)
+      const found = new Map<string, number[]>()
+      scanNames(offsets, bytes, wanted, (one, entry) => found.set(one, [...(found.get(one) ?? []), entry]))
+      for (const one of wanted.filter((text) => text !== '')) {
+        const flavours = flavoured.filter((entry) => nameAt(entry).startsWith(`${one}___`))
+        const expected = [...index.entriesOf(new TextEncoder().encode(one)), ...flavours].sort(
+          (a, b) => a - b,
+        )
+        expect(found.get(one) ?? []).toEqual(expected)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
