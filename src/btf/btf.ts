@@ -35,6 +35,8 @@ export class Btf {
   #names: NameIndex | undefined
   #flavoured: readonly BtfId[] | undefined
   #offsets: Uint32Array | undefined
+  /** Types of the names that were announced. */
+  readonly #expected = new Map<string, readonly BtfId[]>()
   readonly #decoded = new Map<number, BtfType>()
   readonly #alignments = new Map<number, number | undefined>()
 
@@ -127,6 +129,11 @@ export class Btf {
 
   *#findAll(name: string, bytes: Uint8Array, kind: BtfKind | undefined): Iterable<BtfId> {
     if (this.base !== undefined) yield* this.base.#findAll(name, bytes, kind)
+    const expected = this.#expected.get(name)
+    if (expected !== undefined) {
+      for (const id of expected) if (kind === undefined || this.kindOf(id) === kind) yield id
+      return
+    }
     for (const entry of this.#nameIndex().entriesOf(bytes)) {
       const id = (this.firstId + entry) as BtfId
       if (kind === undefined || this.kindOf(id) === kind) yield id
@@ -138,6 +145,19 @@ export class Btf {
       const offset = this.#word(id as BtfId, 0)
       if (offset === 0 || offset >= before || this.string(offset) !== name) continue
       if (kind === undefined || this.kindOf(id as BtfId) === kind) yield id as BtfId
+    }
+  }
+
+  /** Looks for these names together, so that `find` and `findAll` need no index of all names for them. */
+  expectNames(names: readonly string[]): void {
+    if (this.base !== undefined || this.#names !== undefined) return
+    for (const [name, ids] of this.findWithFlavours(names)) {
+      const bytes = new TextEncoder().encode(name).length
+      const { strings } = this.#tables
+      this.#expected.set(
+        name,
+        ids.filter((id) => strings[this.#word(id, 0) + bytes] === 0),
+      )
     }
   }
 

@@ -52,6 +52,9 @@ const typedefs: Readonly<Record<string, string>> = {
   refcount_t: 'unsigned int',
 }
 
+/** Names of the integers and their typedefs that declarations may be made of. */
+export const declaredScalars: readonly string[] = [...Object.keys(integers), ...Object.keys(typedefs)]
+
 export class Declarations {
   readonly #writer: BtfWriter
   readonly #base: Btf | undefined

@@ -25,6 +25,11 @@ export type NewBtfType = WithoutId<Exclude<BtfType, BtfVoid>>
 export interface BtfWriterOptions {
   /** What the new types continue (split BTF). */
   readonly base?: Btf
+  /**
+   * Whether strings of the base serve the new types (the default). Otherwise they are stored again: a few kilobytes,
+   * where reading all strings of a kernel takes 20 ms.
+   */
+  readonly sharesStrings?: boolean
   /** Default: the base's, or little. */
   readonly byteOrder?: 'little' | 'big'
 }
@@ -48,7 +53,8 @@ export class BtfWriter {
     this.#stringBytes = this.#stringsBefore
     this.#offsets.set('', 0)
     if (options.base === undefined) this.#append(new Uint8Array(1))
-    for (const { offset, text } of options.base?.strings() ?? []) {
+    const shared = options.sharesStrings === false ? undefined : options.base?.strings()
+    for (const { offset, text } of shared ?? []) {
       if (!this.#offsets.has(text)) this.#offsets.set(text, offset)
     }
   }

@@ -1,4 +1,5 @@
 import { Btf, type BtfError } from '../btf/index.ts'
+import type { KernelTypes } from './kernel-types.ts'
 import { OpenFile } from './open-file.ts'
 import { Counted } from './reference.ts'
 
@@ -7,26 +8,32 @@ export class BtfObject extends Counted {
   readonly id: number
   /** `vmlinux`, or empty for what user space loaded. */
   readonly name: string
-  #bytes: Uint8Array | (() => Uint8Array)
+  #bytes: Uint8Array | undefined
+  readonly #make: (() => KernelTypes) | undefined
   #types: Btf | BtfError | undefined
   readonly #onEnd: (object: BtfObject) => void
 
-  /** `bytes` may be made when they are first asked for. */
+  /** The operating system's own are made when they are first asked for. */
   constructor(
     id: number,
-    bytes: Uint8Array | (() => Uint8Array),
+    bytes: Uint8Array | (() => KernelTypes),
     name: string,
     onEnd: (object: BtfObject) => void,
   ) {
     super()
     this.id = id
-    this.#bytes = bytes
+    this.#bytes = typeof bytes === 'function' ? undefined : bytes
+    this.#make = typeof bytes === 'function' ? bytes : undefined
     this.name = name
     this.#onEnd = onEnd
   }
 
   get bytes(): Uint8Array {
-    if (typeof this.#bytes === 'function') this.#bytes = this.#bytes()
+    if (this.#bytes === undefined) {
+      const made = this.#make?.() ?? { bytes: new Uint8Array(0), types: undefined }
+      this.#bytes = made.bytes
+      this.#types = made.types
+    }
     return this.#bytes
   }
 
@@ -36,7 +43,8 @@ export class BtfObject extends Counted {
 
   /** The bytes as types; undefined where they are none. */
   get types(): Btf | undefined {
-    this.#types ??= Btf.parse(this.bytes)
+    const { bytes } = this
+    this.#types ??= Btf.parse(bytes)
     return this.#types instanceof Btf ? this.#types : undefined
   }
 

@@ -14,7 +14,7 @@ import type { Engine } from './engine.ts'
 import { IdTable } from './ids.ts'
 import { InterpreterEngine } from './interpreter-engine.ts'
 import { JitEngine } from './jit-engine.ts'
-import { kernelTypes } from './kernel-types.ts'
+import { type KernelTypes, kernelTypes } from './kernel-types.ts'
 import { KfuncCalls } from './kfunc-calls.ts'
 import type { LinkObject } from './link-object.ts'
 import { type MapFile, MapObject } from './map-object.ts'
@@ -215,7 +215,7 @@ export class KernelCore implements MapHost, Disposable {
     return id === undefined ? 0 : (types?.sizeOf(id) ?? 0)
   }
 
-  #newBtf(bytes: Uint8Array | (() => Uint8Array), name: string): BtfObject {
+  #newBtf(bytes: Uint8Array | (() => KernelTypes), name: string): BtfObject {
     return this.btfs.add((id) => new BtfObject(id, bytes, name, (ended) => this.btfs.delete(ended.id)))
   }
 }

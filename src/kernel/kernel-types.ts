@@ -3,26 +3,40 @@
  * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
  * theirs; a function that takes what only they could have (a task) is there only if they have it.
  */
-import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations } from '../btf/index.ts'
+import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations, declaredScalars } from '../btf/index.ts'
 import { kfuncBodies, kfuncStructs } from '../helpers/index.ts'
 
 const STRUCT = /struct \w+/g
 /** Structs that are declared where the operating system has none. */
 const known: ReadonlySet<string> = new Set(kfuncStructs.flatMap((text) => text.match(/^struct \w+/) ?? []))
 
+/** A section, and the types that were read from it; undefined where it holds none. */
+export interface KernelTypes {
+  readonly bytes: Uint8Array
+  readonly types: Btf | undefined
+}
+
+/** Every word of the declarations: names of types and functions are among them. */
+const declaredWords: ReadonlySet<string> = new Set(
+  [...kfuncStructs, ...[...kfuncBodies].map(([, { declaration }]) => declaration)].flatMap(
+    (text) => text.match(/\w+/g) ?? [],
+  ),
+)
+
 /** `own`: a `.BTF` section, or undefined where there is none. Types that do not parse are left as they are. */
-export function kernelTypes(own: Uint8Array | undefined): Uint8Array {
+export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   const base = own === undefined ? undefined : Btf.parse(own)
-  if (own !== undefined && !(base instanceof Btf)) return own
+  if (own !== undefined && !(base instanceof Btf)) return { bytes: own, types: undefined }
   const types = base instanceof Btf ? base : undefined
+  types?.expectNames([...declaredWords, ...declaredScalars])
   const has = (struct: string) =>
     known.has(struct) || types?.find(struct.slice('struct '.length), BTF_KIND.STRUCT) !== undefined
   const missing = [...kfuncBodies].filter(
     ([name, { declaration }]) =>
       types?.find(name, BTF_KIND.FUNC) === undefined && (declaration.match(STRUCT) ?? []).every(has),
   )
-  if (own !== undefined && missing.length === 0) return own
-  const writer = new BtfWriter(types === undefined ? {} : { base: types })
+  if (own !== undefined && missing.length === 0) return { bytes: own, types }
+  const writer = new BtfWriter(types === undefined ? {} : { base: types, sharesStrings: false })
   const declarations = new Declarations(writer, types, kfuncStructs)
   // The verifier looks some of them up by name.
   for (const struct of known) declarations.struct(struct.slice('struct '.length))
@@ -32,5 +46,8 @@ export function kernelTypes(own: Uint8Array | undefined): Uint8Array {
   }
   const added = writer.finish()
   if (!(added instanceof Uint8Array)) throw added
-  return own === undefined || types === undefined ? added : appendTypes(types, own, added)
+  const bytes = own === undefined || types === undefined ? added : appendTypes(types, own, added)
+  // Both parts have been checked: the one when it was read, the other as it was written.
+  const joined = Btf.parseTrusted(bytes)
+  return { bytes, types: joined instanceof Btf ? joined : undefined }
 }
