@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { BTF_KIND, Btf, BtfWriter } from './index.ts'
+
+function types(): Btf {
+  const writer = new BtfWriter()
+  for (const name of ['a', 'a___old', 'ab', 'a', 'a____', '', 'b___x']) {
+    writer.add({ kind: BTF_KIND.STRUCT, name, size: 0, members: [] })
+    writer.add({ kind: BTF_KIND.FWD, name, isUnion: false })
+  }
+  const bytes = writer.finish()
+  const parsed = bytes instanceof Uint8Array ? Btf.parse(bytes) : bytes
+  if (!(parsed instanceof Btf)) throw parsed
+  return parsed
+}
+
+test('names that were announced are found as the index finds them', () => {
+  const names = ['a', 'a___old', 'ab', 'a____', 'b', 'b___x', 'missing', '']
+  const [indexed, announced] = [types(), types()]
+  announced.expectNames(names.slice(0, -2))
+  for (const name of names) {
+    for (const kind of [undefined, BTF_KIND.STRUCT, BTF_KIND.FWD]) {
+      expect([...announced.findAll(name, kind)], name).toEqual([...indexed.findAll(name, kind)])
+    }
+  }
+})
