@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Btf } from '../src/btf/index.ts'
+import { Btf, BtfWriter } from '../src/btf/index.ts'
 import { kernelCommands } from '../src/cli/kernel/commands.ts'
 import { nodeHost } from '../src/cli/node-host.ts'
 import { runCli } from '../src/cli/program.ts'
@@ -199,6 +199,12 @@ test('gen min_core_btf writes types for objects, and says which file has none', 
   expect(Btf.parse(readFileSync(file))).toBeInstanceOf(Btf)
   const wrong = await anybpf('gen', 'min_core_btf', 'package.json', file, object)
   expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('package.json: ')])
+  const split = join(directory, 'split.btf')
+  const writer = new BtfWriter({ base: Btf.parse(readFileSync(file)) as Btf })
+  writeFileSync(split, writer.finish() as Uint8Array)
+  const out = join(directory, 'min-split.btf')
+  expect((await anybpf('gen', 'min_core_btf', '-B', file, split, out, object)).code).toBe(0)
+  expect(readFileSync(out)).toEqual(readFileSync(split))
 })
 
 test('gen object links objects, and says which one cannot be', async () => {

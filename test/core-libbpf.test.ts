@@ -9,7 +9,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { Btf, BtfError, CORE_KIND, CORE_KINDS, CoreError, minimalTypes } from '../src/btf/index.ts'
+import {
+  Btf,
+  BtfError,
+  CORE_KIND,
+  CORE_KINDS,
+  CoreError,
+  type CoreObject,
+  dumpRaw,
+  minimalTypes,
+  parseBtfExt,
+} from '../src/btf/index.ts'
 import { type LinkedProgram, openObject } from '../src/client/spec/index.ts'
 import { ElfError, parseElf } from '../src/elf/index.ts'
 import { type Comparison, compareWithLibbpf, relocated } from './support/core-comparison.ts'
@@ -48,6 +58,15 @@ function typesIn(path: string): Btf {
   return btf
 }
 
+function coreObject(path: string): CoreObject {
+  const elf = parseElf(new Uint8Array(readFileSync(path)))
+  if (elf instanceof ElfError) throw new Error(elf.message)
+  const btf = typesIn(path)
+  const ext = parseBtfExt(elf.section('.BTF.ext')?.data ?? new Uint8Array(), btf)
+  if (ext instanceof BtfError) throw new Error(ext.message)
+  return { btf, relocations: ext.coreRelocations }
+}
+
 let kernelTypes: Btf | undefined
 const machineTypes = (): Btf => (kernelTypes ??= typesIn(vmlinux))
 
@@ -79,8 +98,10 @@ describe.skipIf(noKernel !== '')(`minimal types${noKernel && ` (${noKernel})`}`,
     if (!('programs' in spec)) throw new Error(spec.message)
     const whole = [...relocated(spec, machineTypes())]
     const relocations = whole.flatMap(([linked]) => linked.coreRelocations)
-    const bytes = minimalTypes(machineTypes(), [{ btf: spec.btf as Btf, relocations }])
-    if (bytes instanceof BtfError) throw new Error(bytes.message)
+    const bytes = minimalTypes(machineTypes(), [
+      { btf: spec.btf as Btf, relocations: [{ section: 'all', records: relocations }] },
+    ])
+    if (!(bytes instanceof Uint8Array)) throw new Error(bytes.message)
     const path = join(scratch, 'minimal.btf')
     writeFileSync(path, bytes)
     const few = [...relocated(spec, typesIn(path))]
@@ -110,6 +131,18 @@ describe.skipIf(reason !== '')(`generated kernels${reason && ` (${reason})`}`, (
     const done = compare(compile(program, ['-mcpu=v3']), typesIn(btf), btf)
     console.log(`seed ${seed}: ${done.relocations} relocations, ${done.poisoned} poisoned`)
     expect(done.programs).toBe(30)
+  })
+
+  test.skipIf(!has('bpftool')).each([1, 2, 4, 5])("minimal types of seed %i are bpftool's", (seed) => {
+    const sources = coreSources(seed, 30)
+    const [kernel, object] = [compile(sources.kernel), compile(sources.program, ['-mcpu=v3'])]
+    const theirs = join(scratch, 'theirs.btf')
+    execFileSync('bpftool', ['gen', 'min_core_btf', kernel, theirs, object], { stdio: 'pipe' })
+    const ours = minimalTypes(typesIn(kernel), [coreObject(object)])
+    if (!(ours instanceof Uint8Array)) throw new Error(ours.message)
+    const few = Btf.parse(ours) as Btf
+    expect(dumpRaw(few)).toEqual(dumpRaw(typesIn(theirs)))
+    expect(few.typeCount).toBeGreaterThan(30)
   })
 })
 

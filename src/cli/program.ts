@@ -385,16 +385,19 @@ function addGenMinCoreBtf(parent: Command, host: Host, finish: Finish): void {
     .argument('<btf>', "a kernel's types, such as /sys/kernel/btf/vmlinux")
     .argument('<out>', 'the file to write')
     .argument('<object...>', 'objects of clang')
+    .option('-B, --base-btf <file>', 'the types that the first file continues, for kernel modules')
     .addHelpText(
       'after',
       examples([
         ['anybpf gen min_core_btf /sys/kernel/btf/vmlinux min.btf mine.bpf.o', 'kilobytes, not megabytes'],
       ]),
     )
-    .action(async (types: string, output: string, objects: readonly string[]) => {
-      const { runGenMinCoreBtf } = await import('./commands/gen-min-core-btf.ts')
-      finish(runGenMinCoreBtf(host, { types, output, objects }))
-    })
+    .action(
+      async (types: string, output: string, objects: readonly string[], options: { baseBtf?: string }) => {
+        const { runGenMinCoreBtf } = await import('./commands/gen-min-core-btf.ts')
+        finish(runGenMinCoreBtf(host, { types, output, objects, basePath: options.baseBtf }))
+      },
+    )
 }
 
 function addGenSkeleton(parent: Command, host: Host, finish: Finish): void {

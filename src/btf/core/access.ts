@@ -145,6 +145,10 @@ export function formatAccess(access: Access): string {
   return `${head}${path.join('')} (${indexes.join(':')} @ offset ${Math.floor(bitOffset / 8)}${bits})`
 }
 
+/** A record whose access makes no sense, as libbpf's log writes it: `[12] struct task_struct + 0:999`. */
+export const formatRecord = (btf: Btf, { type, access }: CoreRelocation): string =>
+  `[${type}] ${describe(btf, type)} + ${access}`
+
 /** `struct task_struct`, `typedef <anon>`: kind and name. */
 export function describe(btf: Btf, id: BtfId): string {
   const name = id === 0 ? '' : btf.nameOf(id)

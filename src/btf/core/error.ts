@@ -13,6 +13,16 @@ export type CoreErrorCode =
   /** The number does not fit the instruction. */
   | 'out-of-range'
 
+/** Where a record is among several objects. */
+export interface CoreRecordPlace {
+  /** Index of the object, in the order that the caller gave. */
+  readonly object: number
+  /** Section of the code that the record is about. */
+  readonly section: string
+  /** Index of the record among those of the section. */
+  readonly record: number
+}
+
 /** A CO-RE relocation cannot be done: which, where, what was expected and what was found. A value, never thrown. */
 export class CoreError {
   readonly code: CoreErrorCode
@@ -21,17 +31,28 @@ export class CoreError {
   /** Slot index of the instruction, from where the caller counts. */
   readonly instruction: number
   readonly reason: string
+  /** Where the record is, if it is not being applied to a program. */
+  readonly place: CoreRecordPlace | undefined
 
-  constructor(code: CoreErrorCode, relocation: string, instruction: number, reason: string) {
+  constructor(
+    code: CoreErrorCode,
+    relocation: string,
+    instruction: number,
+    reason: string,
+    place?: CoreRecordPlace,
+  ) {
     this.code = code
     this.relocation = relocation
     this.instruction = instruction
     this.reason = reason
+    this.place = place
   }
 
   /** One line for people. */
   get message(): string {
-    return `instruction ${this.instruction}: relocation ${this.relocation}: ${this.reason}`
+    const { place } = this
+    const where = place === undefined ? '' : `section '${place.section}', CO-RE record ${place.record}, `
+    return `${where}instruction ${this.instruction}: relocation ${this.relocation}: ${this.reason}`
   }
 
   toString(): string {

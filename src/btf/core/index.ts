@@ -1,6 +1,6 @@
 export { type Access, type AccessStep, formatAccess, parseAccess } from './access.ts'
 export { areFieldsCompatible, areTypesCompatible } from './compatible.ts'
-export { CoreError, type CoreErrorCode } from './error.ts'
+export { CoreError, type CoreErrorCode, type CoreRecordPlace } from './error.ts'
 export { CORE_KIND, CORE_KINDS } from './kinds.ts'
 export { doTypesMatch } from './matching.ts'
 export { type CoreObject, minimalTypes } from './minimal.ts'

@@ -2,41 +2,76 @@
  * The part of a kernel's types that the CO-RE relocations of objects look at, as a BTF of its own.
  *
  * It keeps every candidate in which an access is found, with the members on the way; what is only pointed to becomes
- * void. Objects are fitted by it as by the whole, but for the ids of target types, which are its own.
+ * void. Objects are fitted by it as by the whole, but for the ids of target types, which are its own. Of split BTF only
+ * the module's own types are written, to continue the same base, as bpftool's -B has it.
  */
 import type { Btf } from '../btf.ts'
 import type { BtfError } from '../error.ts'
 import { BTF_KIND } from '../kinds.ts'
-import type { BtfId, CoreRelocation } from '../types.ts'
+import type { BtfExtSection, BtfId, CoreRelocation } from '../types.ts'
 import { BtfWriter, type NewBtfType } from '../writer.ts'
-import { type Access, parseAccess } from './access.ts'
+import { type Access, formatAccess, formatRecord, parseAccess } from './access.ts'
+import { CoreError, type CoreErrorCode } from './error.ts'
 import { CORE_KIND, coreKind } from './kinds.ts'
 import { locate } from './locate.ts'
-import { areKindsCompatible, essentialName } from './names.ts'
+import { areKindsCompatible, essentialName, NAMELESS } from './names.ts'
 
-/** The types of an object and the records that refer to them. */
+/** The types of an object and, by section, the records that refer to them: `parseBtfExt(...).coreRelocations`. */
 export interface CoreObject {
   readonly btf: Btf
-  readonly relocations: Iterable<CoreRelocation>
+  readonly relocations: Iterable<BtfExtSection<CoreRelocation>>
 }
 
-/** The section `.BTF` with what `objects` need of `target`; records that are malformed need nothing. */
-export function minimalTypes(target: Btf, objects: Iterable<CoreObject>): Uint8Array | BtfError {
+/** The section `.BTF` with what `objects` need of `target`, or the first record that cannot be told what it needs. */
+export function minimalTypes(target: Btf, objects: Iterable<CoreObject>): Uint8Array | BtfError | CoreError {
   const kept = new KeptTypes(target)
   const byName = idsByEssentialName(target)
+  let object = 0
   for (const { btf, relocations } of objects) {
-    for (const relocation of relocations) {
-      if (relocation.kind === CORE_KIND.TYPE_ID_LOCAL) continue
-      const access = parseAccess(btf, relocation)
-      if (typeof access === 'string') continue
-      for (const id of byName.get(essentialName(btf.nameOf(access.root))) ?? []) {
-        if (!areKindsCompatible(target.kindOf(id), btf.kindOf(access.root))) continue
-        const found = locate(access, target, id)
-        if (found.kind === 'found') kept.keepAccess(found.access)
+    for (const { section, records } of relocations) {
+      for (const [record, relocation] of records.entries()) {
+        const found = accessesIn(target, byName, btf, relocation)
+        if ('reason' in found) {
+          const { code, text, reason } = found
+          return new CoreError(code, text, relocation.instructionOffset, reason, { object, section, record })
+        }
+        for (const access of found) kept.keepAccess(access)
       }
     }
+    object++
   }
   return kept.write()
+}
+
+interface BadRecord {
+  readonly code: CoreErrorCode
+  readonly text: string
+  readonly reason: string
+}
+
+/** What a record means in every type of the target that it may be about. */
+function accessesIn(
+  target: Btf,
+  byName: ReadonlyMap<string, readonly BtfId[]>,
+  btf: Btf,
+  relocation: CoreRelocation,
+): readonly Access[] | BadRecord {
+  const access = parseAccess(btf, relocation)
+  if (typeof access === 'string') {
+    return { code: 'bad-record', text: formatRecord(btf, relocation), reason: access }
+  }
+  if (relocation.kind === CORE_KIND.TYPE_ID_LOCAL) return []
+  const text = formatAccess(access)
+  const name = access.root === 0 ? '' : btf.nameOf(access.root)
+  if (name === '') return { code: 'anonymous-type', text, reason: NAMELESS }
+  const accesses: Access[] = []
+  for (const id of byName.get(essentialName(name)) ?? []) {
+    if (!areKindsCompatible(target.kindOf(id), btf.kindOf(access.root))) continue
+    const found = locate(access, target, id)
+    if (found.kind === 'error') return { code: 'unsatisfiable', text, reason: found.reason }
+    if (found.kind === 'found') accesses.push(found.access)
+  }
+  return accesses
 }
 
 function idsByEssentialName(btf: Btf): Map<string, BtfId[]> {
@@ -82,10 +117,11 @@ class KeptTypes {
   }
 
   write(): Uint8Array | BtfError {
-    const ids = [...this.#ids].sort((a, b) => a - b)
-    const renumbered = new Map(ids.map((id, i) => [id, (i + 1) as BtfId]))
-    const idOf = (id: BtfId): BtfId => renumbered.get(id) ?? (0 as BtfId)
-    const writer = new BtfWriter({ byteOrder: this.#btf.byteOrder })
+    const { base, byteOrder, firstId } = this.#btf
+    const ids = [...this.#ids].filter((id) => id >= firstId).sort((a, b) => a - b)
+    const renumbered = new Map(ids.map((id, i) => [id, (firstId + i) as BtfId]))
+    const idOf = (id: BtfId): BtfId => (id < firstId ? id : (renumbered.get(id) ?? (0 as BtfId)))
+    const writer = new BtfWriter(base === undefined ? { byteOrder } : { base, byteOrder })
     for (const id of ids) writer.add(this.#rewritten(id, idOf))
     return writer.finish()
   }

@@ -24,3 +24,6 @@ export const isComposite = (kind: BtfKind): boolean => kind === BTF_KIND.STRUCT 
 /** Whether types of these kinds can be the same one: the two widths of enum count as one kind. */
 export const areKindsCompatible = (a: BtfKind, b: BtfKind): boolean =>
   a === b || (isAnyEnum(a) && isAnyEnum(b))
+
+/** Why a record about a type without a name cannot be answered. */
+export const NAMELESS = 'expected a type with a name, as kernels are searched by names'

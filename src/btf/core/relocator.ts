@@ -9,11 +9,11 @@
  */
 import type { Btf } from '../btf.ts'
 import type { BtfId, CoreRelocation } from '../types.ts'
-import { type Access, describe, formatAccess, parseAccess } from './access.ts'
+import { type Access, formatAccess, formatRecord, parseAccess } from './access.ts'
 import { CoreError, type CoreErrorCode } from './error.ts'
 import { CORE_KIND } from './kinds.ts'
 import { locate } from './locate.ts'
-import { areKindsCompatible, essentialName } from './names.ts'
+import { areKindsCompatible, essentialName, NAMELESS } from './names.ts'
 import { type CorePatch, isWidthAdjustable, patchInstruction } from './patch.ts'
 import { type CoreValue, coreValue, missingValue } from './value.ts'
 
@@ -102,8 +102,12 @@ export class CoreRelocator {
   #decide(relocation: CoreRelocation): Decision {
     const access = parseAccess(this.#local, relocation)
     if (typeof access === 'string') {
-      const text = `[${relocation.type}] ${describe(this.#local, relocation.type)} + ${relocation.access}`
-      return { kind: 'failure', code: 'bad-record', reason: access, text }
+      return {
+        kind: 'failure',
+        code: 'bad-record',
+        reason: access,
+        text: formatRecord(this.#local, relocation),
+      }
     }
     const text = formatAccess(access)
     const fail = (code: CoreErrorCode, reason: string): Decision => ({ kind: 'failure', code, reason, text })
@@ -116,7 +120,7 @@ export class CoreRelocator {
       }
     }
     if (access.root === 0 || this.#local.nameOf(access.root) === '') {
-      return fail('anonymous-type', 'expected a type with a name, as kernels are searched by names')
+      return fail('anonymous-type', NAMELESS)
     }
     const ours = coreValue(access, this.#isLittleEndian)
     if (typeof ours === 'string') return fail('unsatisfiable', ours)
