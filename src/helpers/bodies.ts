@@ -19,6 +19,7 @@ import * as skb from './bodies/skb.ts'
 import * as skbShape from './bodies/skb-shape.ts'
 import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
+import * as syncookie from './bodies/syncookie.ts'
 import * as system from './bodies/system.ts'
 import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
@@ -163,6 +164,10 @@ const bodiesByName = {
   bpf_cgrp_storage_delete: absent.notFound,
   bpf_tcp_check_syncookie: absent.invalid,
   bpf_tcp_gen_syncookie: absent.invalid,
+  bpf_tcp_raw_gen_syncookie_ipv4: syncookie.tcpRawGenSyncookieIpv4,
+  bpf_tcp_raw_gen_syncookie_ipv6: syncookie.tcpRawGenSyncookieIpv6,
+  bpf_tcp_raw_check_syncookie_ipv4: syncookie.tcpRawCheckSyncookieIpv4,
+  bpf_tcp_raw_check_syncookie_ipv6: syncookie.tcpRawCheckSyncookieIpv6,
   bpf_setsockopt: absent.invalid,
   bpf_getsockopt: absent.invalid,
   bpf_perf_event_read: absent.perfEventRead,

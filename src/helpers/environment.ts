@@ -61,6 +61,8 @@ export interface HelperEnvironment {
   backtrace?(space: 'kernel' | 'user'): readonly bigint[] | undefined
   /** 32 random bits, unsigned. */
   random(): number
+  /** 64 random bits that stay the same for as long as the kernel lives, for SYN cookies. Absent: 0. */
+  syncookieSecret?(): bigint
   /** Copies from the operating system's kernel memory: 0, or -EFAULT. Arena addresses never come here. */
   readKernel(address: bigint, into: Uint8Array): number
   /** Copies from the current task's memory: 0, or -EFAULT. */

@@ -64,6 +64,8 @@ export class KernelCore implements MapHost, Disposable {
   readonly #programsByExecutable = new WeakMap<object, ProgramObject>()
   #symbolCounts: ReadonlyMap<string, number> | undefined
   #kernelBtf: BtfObject | undefined
+  /** Made when first asked for, so that kernels without cookies draw nothing. */
+  #syncookieSecret: bigint | undefined
   #events = 0n
 
   constructor(options: KernelOptions) {
@@ -101,6 +103,8 @@ export class KernelCore implements MapHost, Disposable {
       timed: this.timed,
       tracePipe: this.tracePipe,
       random: this.random,
+      syncookieSecret: () =>
+        (this.#syncookieSecret ??= (BigInt(this.random()) << 32n) | BigInt(this.random())),
       profilingClockNs: this.profilingClockNs,
       onProgramFault: options.onProgramFault,
       mapAt: (address) => this.#mapsByAddress.get(address),

@@ -28,6 +28,7 @@ export interface RunnerHost {
   readonly timed: TimedCalls
   readonly tracePipe: TracePipe
   readonly random: () => number
+  readonly syncookieSecret: () => bigint
   readonly profilingClockNs: () => bigint
   readonly onProgramFault: ((fault: ProgramFault) => void) | undefined
   mapAt(address: bigint): BpfMap | undefined
@@ -310,6 +311,10 @@ class Environment implements RunEnvironment {
 
   random(): number {
     return this.#host.random()
+  }
+
+  syncookieSecret(): bigint {
+    return this.#host.syncookieSecret()
   }
 
   readKernel(address: bigint, into: Uint8Array): number {
