@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { helperBodies, helperPrototypes } from '../src/helpers/index.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = [
@@ -40,4 +41,14 @@ test('npm scripts that documents name exist', () => {
     for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
       expect(scripts, page).toHaveProperty([script as string])
   }
+})
+
+test('the table of helpers without a body has all of them and no other', () => {
+  const rows = readFileSync(join(root, 'docs/maps.md'), 'utf8').split(
+    '| what there would have to be | helpers |',
+  )
+  const table = (rows[1] ?? '').split('\n\n')[0] as string
+  const named = [...table.matchAll(/`(bpf_\w+)`/g)].map((match) => match[1] as string)
+  const without = helperPrototypes.filter(({ id }) => !helperBodies.has(id)).map(({ name }) => name)
+  expect(named.sort()).toEqual([...new Set(without)].sort())
 })
