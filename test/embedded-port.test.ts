@@ -10,6 +10,16 @@ describe('the Port over the embedded machine', () => {
     while (guest.guest.run().kind !== 'idle');
     // init, and the shell that waits for input.
     expect([1, 2, 3].map((pid) => port.taskExists(pid))).toEqual([true, true, false])
+    const all = port.allTasks()
+    expect(all.map(({ pid, tgid, uid, comm }) => [pid, tgid, uid, comm])).toEqual([
+      [1, 1, 0, 'init'],
+      [2, 2, 0, 'sh'],
+    ])
+    const tasks = port.symbolByName('tasks')
+    const within = (address: bigint) =>
+      address >= (tasks?.address ?? 0n) && address < (tasks?.address ?? 0n) + BigInt(tasks?.sizeBytes ?? 0)
+    expect(all.every(({ address }) => within(address ?? 0n))).toBe(true)
+    expect(new Set(all.map(({ address }) => address)).size).toBe(2)
     // Both harts idle.
     expect([0, 1].map((cpu) => port.currentTask(cpu)?.comm)).toEqual(['idle/0', 'idle/1'])
   })

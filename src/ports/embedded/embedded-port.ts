@@ -200,6 +200,10 @@ export class EmbeddedPort implements Port {
     return this.#observer?.exists(pid) ?? false
   }
 
+  allTasks(): readonly TaskIdentity[] {
+    return this.#observer?.all() ?? []
+  }
+
   clockNs(): bigint {
     // The machine is never suspended, so both clocks agree.
     return BigInt(this.#machine.timeNs)

@@ -137,15 +137,27 @@ export class TaskObserver {
 
   /** Whether there is a task `pid` that has not ended. */
   exists(pid: number): boolean {
-    const { taskStride, taskBytes, pid: pidPlace, state, ended } = this.#layout
+    for (const { view } of this.#slots()) {
+      if (view.getUint32(this.#layout.pid.offset, true) === pid) return true
+    }
+    return false
+  }
+
+  /** Every task that has not ended, in the order of the guest's slots; the idle tasks have none. */
+  all(): readonly TaskIdentity[] {
+    return Array.from(this.#slots(), ({ view, address }) => new ObservedTask(this.#layout, view, address))
+  }
+
+  /** The slots whose tasks have not ended, one after the other in the same bytes. */
+  *#slots(): Iterable<{ readonly view: DataView; readonly address: bigint }> {
+    const { taskStride, taskBytes, state, ended } = this.#layout
     const bytes = new Uint8Array(taskBytes)
     const view = new DataView(bytes.buffer)
     for (let offset = 0; offset + taskStride <= this.#arrays.tasksBytes; offset += taskStride) {
-      if (!this.#read(0, this.#arrays.tasks + BigInt(offset), bytes)) return false
-      if (view.getUint32(pidPlace.offset, true) !== pid) continue
-      if (!ended.has(view.getUint32(state.offset, true))) return true
+      const address = this.#arrays.tasks + BigInt(offset)
+      if (!this.#read(0, address, bytes)) return
+      if (!ended.has(view.getUint32(state.offset, true))) yield { view, address }
     }
-    return false
   }
 
   /** `cpus[i]` with `hartid == hart`; `cpus[]` is in the order in which harts came up. */
