@@ -8,9 +8,9 @@
  */
 import type { Syscalls } from '../abi/index.ts'
 import { attachKprobe } from './attach-kprobe.ts'
-import { readTextFile } from './calls.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
+import { readTextFile } from './read-file.ts'
 import type { AttachTarget } from './spec/index.ts'
 
 export type KsyscallTarget = Extract<AttachTarget, { kind: 'ksyscall' }>

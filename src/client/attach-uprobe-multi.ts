@@ -14,7 +14,7 @@ import {
   type Syscalls,
 } from '../abi/index.ts'
 import { type UprobeTarget, uprobeRefusal } from './attach-uprobe.ts'
-import { bpf, readTextFile } from './calls.ts'
+import { bpf } from './calls.ts'
 import { AttachError } from './errors.ts'
 import {
   findExecutablePlace,
@@ -24,6 +24,7 @@ import {
 } from './executable-place.ts'
 import { type Link, linkOf } from './link.ts'
 import { Owner, UserBuffer } from './owner.ts'
+import { readTextFile } from './read-file.ts'
 
 export interface UprobeMultiAttachment {
   readonly program: string

@@ -3,7 +3,6 @@ import {
   BPF_CMD,
   btfLoadAttr,
   EAGAIN,
-  EINTR,
   mapCreateAttr,
   O_CLOEXEC,
   O_RDONLY,
@@ -160,35 +159,3 @@ export function openFile(syscalls: Syscalls, path: string, flags = O_RDONLY): De
 }
 
 /** Bytes that are asked for at a time. */
-const READ_BYTES = 128 * 1024
-
-/** A file of the kernel, from its beginning to its end, or -errno. */
-export function readFile(syscalls: Syscalls, path: string): Uint8Array | number {
-  const file = openFile(syscalls, path)
-  if (typeof file === 'number') return file
-  using open = file
-  using buffer = new UserBuffer(syscalls.memory, READ_BYTES)
-  const pieces: Uint8Array[] = []
-  let length = 0
-  for (;;) {
-    const count = syscalls.read(open.fd, buffer.pointer, buffer.sizeBytes)
-    if (count === -EINTR) continue
-    if (count < 0) return count
-    if (count === 0) break
-    pieces.push(buffer.bytes.slice(0, count))
-    length += count
-  }
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
-}
-
-/** A text file of the kernel, or -errno. */
-export function readTextFile(syscalls: Syscalls, path: string): string | number {
-  const bytes = readFile(syscalls, path)
-  return typeof bytes === 'number' ? bytes : new TextDecoder().decode(bytes)
-}

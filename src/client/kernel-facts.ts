@@ -4,13 +4,14 @@
  */
 import { BPF_PROG_TYPE, errnoName, type Syscalls } from '../abi/index.ts'
 import { Btf, type BtfError } from '../btf/index.ts'
-import { loadProgram, readFile, readTextFile } from './calls.ts'
+import { loadProgram } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
 import { gunzip } from './gunzip.ts'
 import { btfInfo, loadedBtf, objectIds, openObjectById, programInfo } from './kernel-objects.ts'
 import { mapTypes } from './kernel-types.ts'
 import type { LoadOptions } from './load-options.ts'
 import { Owner } from './owner.ts'
+import { readFile, readTextFile } from './read-file.ts'
 
 const TYPES = '/sys/kernel/btf/vmlinux'
 

@@ -8,8 +8,8 @@
  */
 import type { Syscalls } from '../abi/index.ts'
 import { TRACEFS } from './attach-tracepoint.ts'
-import { readTextFile } from './calls.ts'
 import { matchesGlob } from './glob.ts'
+import { readTextFile } from './read-file.ts'
 
 export interface KernelFunction {
   readonly name: string

@@ -22,10 +22,11 @@ import {
   type StructValue,
   type Syscalls,
 } from '../abi/index.ts'
-import { bpf, readTextFile } from './calls.ts'
+import { bpf } from './calls.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
 import { Descriptor, Owner, UserBuffer } from './owner.ts'
+import { readTextFile } from './read-file.ts'
 import type { AttachTarget } from './spec/index.ts'
 
 /** Which processes an event is about. */

@@ -1,5 +1,5 @@
 import { EINVAL, type Syscalls } from '../abi/index.ts'
-import { readTextFile } from './calls.ts'
+import { readTextFile } from './read-file.ts'
 
 /**
  * How many CPUs a per-CPU value has elements for, or -errno.

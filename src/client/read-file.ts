@@ -1,4 +1,4 @@
-/** Whole files of any content and size, by system calls. */
+/** Whole files, of the kernel or of a disk, by system calls. */
 import { EFBIG, EINTR, type Syscalls } from '../abi/index.ts'
 import { openFile } from './calls.ts'
 import { UserBuffer } from './owner.ts'
@@ -34,4 +34,10 @@ function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
     at += chunk.length
   }
   return bytes
+}
+
+/** A text file of the kernel, or -errno. */
+export function readTextFile(syscalls: Syscalls, path: string): string | number {
+  const bytes = readFile(syscalls, path)
+  return typeof bytes === 'number' ? bytes : new TextDecoder().decode(bytes)
 }

@@ -1,6 +1,6 @@
 /** Where a process has a byte of a file in memory. Source: proc_pid_maps(5). */
 import type { Syscalls } from '../../abi/index.ts'
-import { readTextFile } from '../calls.ts'
+import { readTextFile } from '../read-file.ts'
 
 /** The address, or undefined where the process has not mapped it to run it. `pid` 0 is the caller. */
 export function addressInProcess(
