@@ -1,28 +1,16 @@
 import { expect, test } from 'vitest'
 import { EACCES, EILSEQ, EINVAL, ENOENT } from '../abi/index.ts'
 import { attachKprobe, type KprobeTarget } from './attach-kprobe.ts'
-import { loadProgram } from './calls.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
-import { Descriptor } from './owner.ts'
 import { FakeKernel, type FakeKernelOptions } from './testing/fake-kernel.ts'
+import { loadedProgram } from './testing/loaded-program.ts'
 
 const target: KprobeTarget = { kind: 'kprobe', symbol: 'do_work', offset: 0, isReturn: false }
 
 function setUp(options: FakeKernelOptions = {}) {
   const kernel = new FakeKernel(options)
-  const program = {
-    name: 'p',
-    type: 2,
-    expectedAttachType: 0,
-    flags: 0,
-    license: 'GPL',
-    kernelVersion: 0,
-    instructions: new Uint8Array(16),
-    btf: undefined,
-  }
-  const { result } = loadProgram(kernel, program, undefined)
-  if (!(result instanceof Descriptor)) throw new Error(`program load: ${result}`)
+  const result = loadedProgram(kernel)
   kernel.calls.length = 0
   const attach = (to: Partial<KprobeTarget> = {}) =>
     attachKprobe(kernel, { program: 'p', programFd: result.fd, target: { ...target, ...to } })

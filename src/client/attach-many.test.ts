@@ -3,10 +3,9 @@ import { expect, test } from 'vitest'
 import { EOPNOTSUPP, ESRCH, linkCreateKprobeMultiAttr } from '../abi/index.ts'
 import { attachKprobeMulti, type KprobeMultiAttachment } from './attach-kprobe-multi.ts'
 import { attachKsyscall } from './attach-ksyscall.ts'
-import { loadProgram } from './calls.ts'
 import { AttachError } from './errors.ts'
-import { Descriptor } from './owner.ts'
 import { FakeKernel, type FakeKernelOptions } from './testing/fake-kernel.ts'
+import { loadedProgram } from './testing/loaded-program.ts'
 
 const KALLSYMS = `ffffffff81000010 T vfs_read
 ffffffff81000020 t vfs_readv
@@ -39,18 +38,7 @@ function setUp(options: FakeKernelOptions = {}) {
     return 0
   }
   const kernel = new FakeKernel({ link, ...options })
-  const program = {
-    name: 'p',
-    type: 2,
-    expectedAttachType: 0,
-    flags: 0,
-    license: 'GPL',
-    kernelVersion: 0,
-    instructions: new Uint8Array(16),
-    btf: undefined,
-  }
-  const { result } = loadProgram(kernel, program, undefined)
-  if (!(result instanceof Descriptor)) throw new Error(`program load: ${result}`)
+  const result = loadedProgram(kernel)
   const common = { program: 'p', programFd: result.fd }
   const attach = (pattern: string, more: Partial<KprobeMultiAttachment> = {}) => {
     const target = { kind: 'kprobeMulti', pattern, isReturn: false, isSession: false } as const

@@ -2,10 +2,9 @@
 import { expect, test } from 'vitest'
 import { BPF_ATTACH_TYPE as A } from '../abi/index.ts'
 import { attachToPlace, type Place } from './attach-place.ts'
-import { loadProgram } from './calls.ts'
 import { AttachError } from './errors.ts'
-import { Descriptor } from './owner.ts'
 import { FakeKernel } from './testing/fake-kernel.ts'
+import { loadedProgram } from './testing/loaded-program.ts'
 
 /** Words of the attribute behind the program: target, attach_type, flags, relative; and the revision. */
 function asked(target: Place, attachType: number) {
@@ -16,18 +15,7 @@ function asked(target: Place, attachType: number) {
   }
   const files = { '/sys/fs/cgroup/app': '', '/proc/self/ns/net': '', '/run/netns/blue': '' }
   const kernel = new FakeKernel({ link, files })
-  const program = {
-    name: 'p',
-    type: 3,
-    expectedAttachType: attachType,
-    flags: 0,
-    license: 'GPL',
-    kernelVersion: 0,
-    instructions: new Uint8Array(16),
-    btf: undefined,
-  }
-  const { result } = loadProgram(kernel, program, undefined)
-  if (!(result instanceof Descriptor)) throw new Error(`program load: ${result}`)
+  const result = loadedProgram(kernel, { type: 3, expectedAttachType: attachType })
   const made = attachToPlace(kernel, { program: 'p', programFd: result.fd, target, attachType })
   if (made instanceof AttachError) throw new Error(made.message)
   const opened = kernel.calls.includes('open')

@@ -3,12 +3,11 @@ import { EACCES, EINVAL, ENOENT } from '../abi/index.ts'
 import { STB, STT } from '../elf/index.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachUprobe, type UprobeTarget } from './attach-uprobe.ts'
-import { loadProgram } from './calls.ts'
 import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
-import { Descriptor } from './owner.ts'
 import { buildExecutable, SEGMENT_ADDRESS, SEGMENT_OFFSET } from './testing/elf-builder.ts'
 import { FakeKernel, type FakeKernelOptions } from './testing/fake-kernel.ts'
+import { loadedProgram } from './testing/loaded-program.ts'
 
 const PMU = '/sys/bus/event_source/devices/uprobe'
 
@@ -40,18 +39,7 @@ function setUp(options: FakeKernelOptions = {}) {
       ...options.files,
     },
   })
-  const program = {
-    name: 'p',
-    type: 2,
-    expectedAttachType: 0,
-    flags: 0,
-    license: 'GPL',
-    kernelVersion: 0,
-    instructions: new Uint8Array(16),
-    btf: undefined,
-  }
-  const { result } = loadProgram(kernel, program, undefined)
-  if (!(result instanceof Descriptor)) throw new Error(`program load: ${result}`)
+  const result = loadedProgram(kernel)
   kernel.calls.length = 0
   return { kernel, common: { program: 'p', programFd: result.fd } }
 }
