@@ -69,6 +69,7 @@ const isUnfinished = (p: Proof, state: State): boolean => unfinishedLoop(p, stat
 
 const isCallbackLoop = (key: string): boolean => key.includes('@')
 
+/** After so many rounds of a loop it goes by ranges, as other loops do: a guard against walking on and on, not a measured optimum. */
 const MAX_RESUMPTIONS = 8
 
 /**
