@@ -24,6 +24,7 @@ import * as system from './bodies/system.ts'
 import * as task from './bodies/task.ts'
 import * as text from './bodies/text.ts'
 import * as timer from './bodies/timer.ts'
+import * as typed from './bodies/typed.ts'
 import * as xdp from './bodies/xdp.ts'
 import type { HelperBody } from './environment.ts'
 import { helperByName } from './prototype.ts'
@@ -91,6 +92,7 @@ const bodiesByName = {
   bpf_trace_printk: print.tracePrintk,
   bpf_trace_vprintk: print.traceVprintk,
   bpf_snprintf: print.snprintf,
+  bpf_snprintf_btf: typed.snprintfBtf,
   bpf_strtol: text.strtol,
   bpf_strtoul: text.strtoul,
   bpf_strncmp: text.strncmp,

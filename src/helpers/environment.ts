@@ -7,6 +7,7 @@
  *   program without proof passed a bad one. For a verified program that cannot happen.
  * - A failure that Linux reports to the program is an -errno in r0, not a fault.
  */
+import type { Btf } from '../btf/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Access, Arena, PacketBuffer } from '../memory/index.ts'
 import type { ObjectHeap } from './objects.ts'
@@ -85,6 +86,8 @@ export interface HelperEnvironment {
   readonly system?: SystemCalls | undefined
   /** Id of one of the kernel's types; undefined: there is none of this name and kind. */
   typeId?(name: string, kind: number): number | undefined
+  /** The kernel's types; undefined: it has none. */
+  kernelTypes?(): Btf | undefined
   /** Address of one of the kernel's symbols; undefined: there is none of this name. */
   symbolAddress?(name: string): bigint | undefined
   /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */

@@ -242,14 +242,18 @@ function putPointer(
     output.padded(new TextEncoder().encode(symbolText(env, value, form === 'S')), spec)
     return
   }
-  const shown = form === 'x' || value === 0n || isErrorPointer(value) ? value : disguised(value)
+  const shown = form === 'x' ? value : shownPointer(value)
   const wide = spec.width < 0 ? { ...spec, width: 16, zero: true } : spec
   output.number(shown, { isSigned: false, base: 16, upper: false, spec: wide })
 }
 
 const isErrorPointer = (value: bigint) => value >= 0xffff_ffff_ffff_f001n
 
-/** `%p` does not show addresses: the same one gives the same 32 bits, as in Linux, though other ones. */
+/** What `%p` shows of a pointer: not an address, unless it is none. */
+export const shownPointer = (value: bigint): bigint =>
+  value === 0n || isErrorPointer(value) ? value : disguised(value)
+
+/** The same address gives the same 32 bits, as in Linux, though other ones. */
 function disguised(address: bigint): bigint {
   const mixed = BigInt.asUintN(64, (address ^ (address >> 29n)) * 0xbf58_476d_1ce4_e5b9n)
   return BigInt.asUintN(32, mixed ^ (mixed >> 32n))

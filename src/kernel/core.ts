@@ -110,6 +110,7 @@ export class KernelCore implements MapHost, Disposable {
       mapAt: (address) => this.#mapsByAddress.get(address),
       programOf: (executable) => this.#programsByExecutable.get(executable),
       typeId: (name, kind) => this.#kernelBtf?.types?.find(name, kind as BtfKind),
+      kernelTypes: () => this.#kernelBtf?.types,
     })
     const { taskExists } = port
     this.probes = new ProbeManager(port, {

@@ -6,6 +6,7 @@
  *   as a recursion miss, as Linux does.
  * - A run-time error is counted at the program, kept, and reported.
  */
+import type { Btf } from '../btf/index.ts'
 import type { HelperTask, ObjectHeap, SystemCalls, TimedCalls } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
@@ -36,6 +37,7 @@ export interface RunnerHost {
   programOf(executable: object): ProgramObject | undefined
   /** Id of one of the kernel's types. */
   typeId(name: string, kind: number): number | undefined
+  kernelTypes(): Btf | undefined
 }
 
 export interface Invocation {
@@ -331,6 +333,10 @@ class Environment implements RunEnvironment {
 
   typeId(name: string, kind: number): number | undefined {
     return this.#host.typeId(name, kind)
+  }
+
+  kernelTypes(): Btf | undefined {
+    return this.#host.kernelTypes()
   }
 
   symbolAddress(name: string): bigint | undefined {
