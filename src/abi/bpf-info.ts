@@ -116,6 +116,19 @@ export const bpfLinkInfoStructOps = struct('struct bpf_link_info (struct_ops)', 
   map_id: u32,
 })
 
+/** `iter` of struct bpf_link_info; `map_id` and `tid`, `pid` are of iterators over a map's elements and over tasks. */
+export const bpfLinkInfoIter = struct('struct bpf_link_info (iter)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  target_name: u64,
+  target_name_len: u32,
+  map_id: u32,
+  tid: u32,
+  pid: u32,
+})
+
 /** `tracing` of struct bpf_link_info. */
 export const bpfLinkInfoTracing = struct('struct bpf_link_info (tracing)', {
   type: u32,

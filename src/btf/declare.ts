@@ -3,7 +3,7 @@
  * have.
  *
  * Rules
- * - Known are the fixed-width integers, `bool`, `char`, `void`, structs by name, pointers, `const`, and pointers to
+ * - Known are the fixed-width integers, `bool`, `char`, `void`, structs and enumerations by name, pointers, `const`, and pointers to
  *   functions as parameters. A struct of the base is used as the base has it; one that nobody declares is empty.
  * - Members of a struct lie as C lays them out on a 64-bit machine.
  */
@@ -55,16 +55,26 @@ const typedefs: Readonly<Record<string, string>> = {
 /** Names of the integers and their typedefs that declarations may be made of. */
 export const declaredScalars: readonly string[] = [...Object.keys(integers), ...Object.keys(typedefs)]
 
+/** By name, the values by theirs. */
+export type DeclaredEnums = Readonly<Record<string, Readonly<Record<string, number>>>>
+
 export class Declarations {
   readonly #writer: BtfWriter
   readonly #base: Btf | undefined
   readonly #structs: ReadonlyMap<string, string>
+  readonly #enums: DeclaredEnums
   readonly #known = new Map<string, BtfId>()
 
   /** `structs`: declarations `struct name { type member[count]; ... }`, made when something names them. */
-  constructor(writer: BtfWriter, base: Btf | undefined, structs: readonly string[]) {
+  constructor(
+    writer: BtfWriter,
+    base: Btf | undefined,
+    structs: readonly string[],
+    enums: DeclaredEnums = {},
+  ) {
     this.#writer = writer
     this.#base = base
+    this.#enums = enums
     this.#structs = new Map(structs.map((text) => [/^struct (\w+)/.exec(text)?.[1] ?? '', text]))
   }
 
@@ -118,6 +128,7 @@ export class Declarations {
         return this.#writer.add({ kind: BTF_KIND.CONST, name: '', type })
       }
       if (words.startsWith('struct ')) return this.#struct(words.slice('struct '.length))
+      if (words.startsWith('enum ')) return this.#enum(words.slice('enum '.length))
       return this.#scalar(words)
     })
   }
@@ -145,6 +156,16 @@ export class Declarations {
       bits: isBool ? 8 : size * 8,
       bitOffset: 0,
     })
+  }
+
+  #enum(name: string): BtfId {
+    const known = this.#base?.find(name, BTF_KIND.ENUM)
+    if (known !== undefined) return known
+    const values = Object.entries(this.#enums[name] ?? {}).map(([of, value]) => ({
+      name: of,
+      value: BigInt(value),
+    }))
+    return this.#writer.add({ kind: BTF_KIND.ENUM, name, size: 4, isSigned: false, values })
   }
 
   #struct(name: string): BtfId {
@@ -184,6 +205,7 @@ export class Declarations {
       const inBase = this.#base?.id(id) === undefined ? undefined : this.#base.sizeOf(id)
       return inBase ?? this.#declaredBytes(words.slice('struct '.length))
     }
+    if (words.startsWith('enum ')) return 4
     return integers[words]?.size ?? this.#bytesOf(typedefs[words] ?? 'int')
   }
 

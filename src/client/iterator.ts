@@ -8,6 +8,9 @@ import { Descriptor, Owner, UserBuffer } from './owner.ts'
 /** More than the kernel hands out at a time. */
 const CHUNK_BYTES = 64 * 1024
 
+/** Reads in a row without a byte, each of which may be a million objects long. */
+const MOST_FRUITLESS = 10_000
+
 /** One walk of an iterator, from its beginning to its end; disposing ends it, and the link that it owns, if any. */
 export class IteratorReader implements Disposable {
   readonly #syscalls: Syscalls
@@ -33,10 +36,10 @@ export class IteratorReader implements Disposable {
 
   /** What comes next, as bytes; undefined at the end. Throws a `SyscallError` where the kernel breaks the walk off. */
   read(): Uint8Array | undefined {
-    for (;;) {
+    for (let fruitless = 0; ; fruitless++) {
       const count = this.#syscalls.read(this.#fd, this.#buffer.pointer, this.#buffer.sizeBytes)
-      // The kernel breaks long walks without output into parts.
-      if (count === -EAGAIN || count === -EINTR) continue
+      // The kernel breaks long walks without output into parts, and asks a program again that wants to be asked again.
+      if ((count === -EAGAIN || count === -EINTR) && fruitless < MOST_FRUITLESS) continue
       if (count < 0) throw new SyscallError('read', count, 'of an iterator')
       return count === 0 ? undefined : this.#buffer.bytes.slice(0, count)
     }

@@ -15,6 +15,7 @@ import * as print from './bodies/print.ts'
 import * as probeRead from './bodies/probe-read.ts'
 import * as redirect from './bodies/redirect.ts'
 import { redirectMap } from './bodies/redirect-map.ts'
+import * as seq from './bodies/seq.ts'
 import * as skb from './bodies/skb.ts'
 import * as skbShape from './bodies/skb-shape.ts'
 import * as spinLock from './bodies/spin-lock.ts'
@@ -93,6 +94,9 @@ const bodiesByName = {
   bpf_trace_vprintk: print.traceVprintk,
   bpf_snprintf: print.snprintf,
   bpf_snprintf_btf: typed.snprintfBtf,
+  bpf_seq_printf: seq.seqPrintf,
+  bpf_seq_write: seq.seqWrite,
+  bpf_seq_printf_btf: seq.seqPrintfBtf,
   bpf_strtol: text.strtol,
   bpf_strtoul: text.strtoul,
   bpf_strncmp: text.strncmp,

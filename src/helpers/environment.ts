@@ -11,6 +11,7 @@ import type { Btf } from '../btf/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Access, Arena, PacketBuffer } from '../memory/index.ts'
 import type { ObjectHeap } from './objects.ts'
+import type { SeqText } from './seq-text.ts'
 import type { TimedCalls } from './timed.ts'
 
 /** The task that the CPU is running, as tracing programs see it. */
@@ -43,6 +44,8 @@ export interface HelperEnvironment {
   readonly objects?: ObjectHeap | undefined
   /** Callbacks that run later; absent: there are none. */
   readonly timed?: TimedCalls | undefined
+  /** Of an iterator's program: what it writes to, and the address of the `seq_file` that stands for it. */
+  readonly seq?: { readonly address: bigint; readonly text: SeqText } | undefined
   /** The packet of a run that has one. */
   readonly packetBuffer?: PacketBuffer | undefined
   /** The map whose header is at `address`. */

@@ -24,7 +24,6 @@ export const kfuncStructs: readonly string[] = [
   'struct bpf_cpumask { struct cpumask cpumask; refcount_t usage; }',
   'struct __sk_buff {}',
   'struct xdp_md {}',
-  'struct bpf_map {}',
   'struct bpf_iter_task { __u64 __opaque[3]; }',
   'struct bpf_wq { __u64 __opaque[2]; }',
   'struct bpf_task_work { __u64 __opaque; }',

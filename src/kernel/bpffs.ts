@@ -21,6 +21,7 @@ import {
   ENOTEMPTY,
   EPERM,
 } from '../abi/index.ts'
+import { IteratorLink } from './iterators/link.ts'
 import type { LinkObject } from './link-object.ts'
 import type { MapObject } from './map-object.ts'
 import { OpenFile } from './open-file.ts'
@@ -163,11 +164,13 @@ export class BpfFileSystem {
     return 0
   }
 
-  /** open(2): a directory; pinned objects are had by BPF_OBJ_GET only. */
-  open(path: string, from?: Directory, wantsDirectory = false): DirectoryFile | number {
+  /** open(2): a directory, or a walk of a pinned iterator; other objects are had by BPF_OBJ_GET only. */
+  open(path: string, from?: Directory, wantsDirectory = false): OpenFile | number {
     const entry = this.#find(path, from)
     if (typeof entry === 'number') return entry
     if (entry instanceof Directory) return new DirectoryFile(entry)
+    const { kind, object } = entry.pinned
+    if (kind === 'link' && object instanceof IteratorLink && !wantsDirectory) return object.open()
     return wantsDirectory ? -ENOTDIR : -EIO
   }
 

@@ -67,6 +67,7 @@ export class KernelCore implements MapHost, Disposable {
   /** Made when first asked for, so that kernels without cookies draw nothing. */
   #syncookieSecret: bigint | undefined
   #events = 0n
+  #iteratorSessions = 0n
 
   constructor(options: KernelOptions) {
     const { port } = options
@@ -133,6 +134,16 @@ export class KernelCore implements MapHost, Disposable {
 
   nextEventId(): bigint {
     return ++this.#events
+  }
+
+  nextIteratorSession(): bigint {
+    return ++this.#iteratorSessions
+  }
+
+  /** Programs that are shown the struct of a map there may pass it on; undefined: no longer. */
+  showMapAt(address: bigint, map: BpfMap | undefined): void {
+    if (map === undefined) this.#mapsByAddress.delete(address)
+    else this.#mapsByAddress.set(address, map)
   }
 
   /** How many functions or objects have this name. */

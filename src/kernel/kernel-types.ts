@@ -4,11 +4,19 @@
  * theirs; a function that takes what only they could have (a task) is there only if they have it.
  */
 import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations, declaredScalars } from '../btf/index.ts'
-import { kfuncBodies, kfuncStructs } from '../helpers/index.ts'
+import { kfuncBodies, kfuncStructs as structsOfKfuncs } from '../helpers/index.ts'
+import {
+  iteratorContexts,
+  iteratorEnums,
+  iteratorFunctions,
+  iteratorStructs,
+} from './iterators/declarations.ts'
+
+const structs: readonly string[] = [...structsOfKfuncs, ...iteratorStructs]
 
 const STRUCT = /struct \w+/g
 /** Structs that are declared where the operating system has none. */
-const known: ReadonlySet<string> = new Set(kfuncStructs.flatMap((text) => text.match(/^struct \w+/) ?? []))
+const known: ReadonlySet<string> = new Set(structs.flatMap((text) => text.match(/^struct \w+/) ?? []))
 
 /** A section, and the types that were read from it; undefined where it holds none. */
 export interface KernelTypes {
@@ -18,9 +26,12 @@ export interface KernelTypes {
 
 /** Every word of the declarations: names of types and functions are among them. */
 const declaredWords: ReadonlySet<string> = new Set(
-  [...kfuncStructs, ...[...kfuncBodies].map(([, { declaration }]) => declaration)].flatMap(
-    (text) => text.match(/\w+/g) ?? [],
-  ),
+  [
+    ...structs,
+    ...iteratorContexts,
+    ...iteratorFunctions,
+    ...[...kfuncBodies].map(([, { declaration }]) => declaration),
+  ].flatMap((text) => text.match(/\w+/g) ?? []),
 )
 
 /** `own`: a `.BTF` section, or undefined where there is none. Types that do not parse are left as they are. */
@@ -35,14 +46,23 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
     ([name, { declaration }]) =>
       types?.find(name, BTF_KIND.FUNC) === undefined && (declaration.match(STRUCT) ?? []).every(has),
   )
-  if (own !== undefined && missing.length === 0) return { bytes: own, types }
+  const walks = iteratorFunctions.flatMap((declaration, i) => {
+    const isMissing = types?.find(/(\w+)\(/.exec(declaration)?.[1] ?? '', BTF_KIND.FUNC) === undefined
+    const context = iteratorContexts[i] as string
+    return isMissing && (declaration.match(STRUCT) ?? []).every(has) ? [{ declaration, context }] : []
+  })
+  if (own !== undefined && missing.length === 0 && walks.length === 0) return { bytes: own, types }
   const writer = new BtfWriter(types === undefined ? {} : { base: types, sharesStrings: false })
-  const declarations = new Declarations(writer, types, kfuncStructs)
+  const declarations = new Declarations(writer, types, [...structs, ...iteratorContexts], iteratorEnums)
   // The verifier looks some of them up by name.
   for (const struct of known) declarations.struct(struct.slice('struct '.length))
   for (const [, { declaration }] of missing) {
     const type = declarations.function(declaration)
     writer.add({ kind: BTF_KIND.DECL_TAG, name: 'bpf_kfunc', type, component: -1 })
+  }
+  for (const { declaration, context } of walks) {
+    declarations.struct(/^struct (\w+)/.exec(context)?.[1] ?? '')
+    declarations.function(declaration)
   }
   const added = writer.finish()
   if (!(added instanceof Uint8Array)) throw added

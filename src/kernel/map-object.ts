@@ -108,6 +108,10 @@ export class MapObject extends Counted {
     this.put()
   }
 
+  get userReferences(): number {
+    return this.#userReferences
+  }
+
   /** Whether user space still has hold of it. */
   get hasUsers(): boolean {
     return this.#userReferences > 0

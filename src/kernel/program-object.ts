@@ -23,6 +23,10 @@ export interface LoadedProgram {
   readonly executable: Executable
   /** Whether it may look at its context; one that never does need not be given one. */
   readonly usesContext: boolean
+  /** How many bytes of an iterator's keys and values it touches. */
+  readonly bufferBytes: { readonly readOnly: number; readonly writable: number }
+  /** Whether it may sleep. */
+  readonly isSleepable: boolean
   /** Kernel functions that were numbered for this program alone. */
   readonly kfuncNumbers: readonly number[]
   readonly maps: readonly MapObject[]

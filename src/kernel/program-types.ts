@@ -181,7 +181,7 @@ export const programTypes: readonly ProgramTypeRow[] = [
   {
     type: T.BPF_PROG_TYPE_TRACING,
     name: 'tracing',
-    linkAttachTypes: [A.BPF_TRACE_FENTRY, A.BPF_TRACE_FEXIT, A.BPF_MODIFY_RETURN],
+    linkAttachTypes: [A.BPF_TRACE_FENTRY, A.BPF_TRACE_FEXIT, A.BPF_MODIFY_RETURN, A.BPF_TRACE_ITER],
     linksAsLoaded: true,
     sleeps: 'may',
   },

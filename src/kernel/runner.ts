@@ -13,7 +13,7 @@ import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
 import type { RunEnvironment } from './engine.ts'
 import { CALL_BYTES, CALL_HEADER_BYTES, type FunctionCall, writeCall } from './function-call.ts'
-import type { Port } from './port.ts'
+import type { Port, TaskIdentity } from './port.ts'
 import type { ProgramObject } from './program-object.ts'
 import { type RegisterBytes, type RegisterLayout, registerLayouts } from './registers.ts'
 import type { TracePipe } from './trace-pipe.ts'
@@ -49,6 +49,8 @@ export interface Invocation {
   readonly packet?: PacketBuffer
   /** What the program may ask of the process that has it run. */
   readonly system?: SystemCalls
+  /** What an iterator's program writes to. */
+  readonly seq?: RunEnvironment['seq']
 }
 
 /** A subprogram, with up to five arguments. */
@@ -160,6 +162,13 @@ export class ProgramRunner {
     return environment
   }
 
+  /** All tasks that the port lists, or that is known of. */
+  tasks(): readonly TaskIdentity[] {
+    const { port } = this.#host
+    const current = port.currentTask(0)
+    return port.allTasks?.() ?? (current === undefined ? [] : [current])
+  }
+
   /** r0, or undefined after a run-time error. */
   run(program: ProgramObject, invocation: Invocation): bigint | undefined {
     return this.#runIn(new Environment(this.#host, invocation), program)
@@ -254,6 +263,7 @@ class Environment implements RunEnvironment {
   readonly timed: TimedCalls
   readonly packetBuffer: PacketBuffer | undefined
   readonly system: SystemCalls | undefined
+  readonly seq: RunEnvironment['seq']
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
   cookie: bigint
@@ -267,6 +277,7 @@ class Environment implements RunEnvironment {
     this.context = invocation.context
     this.packetBuffer = invocation.packet
     this.system = invocation.system
+    this.seq = invocation.seq
     this.probed = invocation.probedAddress ?? 0n
     this.cookie = invocation.cookie ?? 0n
     this.#host = host

@@ -37,6 +37,8 @@ export interface ProgramFacts {
   readonly arenaArithmetic: ReadonlySet<number>
   /** By the slot of the call. */
   readonly kfuncCalls: ReadonlyMap<number, KfuncCallFacts>
+  /** How many bytes of the buffers that it is given, as an iterator's keys and values, the program touches. */
+  readonly bufferBytes: { readonly readOnly: number; readonly writable: number }
   /** Slot of the subprogram that exceptions go to; undefined: there is none. */
   readonly exceptionCallback: number | undefined
 }
@@ -59,6 +61,7 @@ export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof
     arenaAccesses: slots((slot) => notes.pointerKind[slot] === BASE.ARENA),
     arenaArithmetic: slots((slot) => notes.arenaArithmetic[slot] === 1),
     kfuncCalls: notes.kfuncCalls,
+    bufferBytes: notes.bufferBytes,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
   }
 }

@@ -82,6 +82,8 @@ export class InstructionNotes {
   /** Spills and fills around calls, and how many pairs belong to a call: see flow/fastcall.ts. */
   readonly inFastcall: Uint8Array
   readonly fastcallSpills: Uint8Array
+  /** How far the program reaches into buffers that it is given: an iterator's keys and values. */
+  readonly bufferBytes = { readOnly: 0, writable: 0 }
   /** Type that bpf_obj_new and its like were asked for; map of a tail call; and such. */
   readonly extra = new Map<number, unknown>()
 

@@ -114,7 +114,6 @@ describe.skipIf(noObject !== '')(`on this kernel${noObject && ` (skipped: ${noOb
       ['on_linux', "no function 'bpf_fentry_test1'"],
       ['on_hook', "no function 'bpf_map'"],
       ['on_system_call', "no tracepoint 'sys_enter'"],
-      ['dump_squares', "no function 'bpf_map_elem'"],
       ['answers', 'the option targetPrograms'],
     ] as const) {
       const failure = load(opened(), client, { programs: [program] })

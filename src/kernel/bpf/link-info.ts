@@ -3,6 +3,7 @@ import {
   BPF_LINK_INFO_SIZE,
   BPF_PERF_EVENT_TYPE,
   bpfLinkInfo,
+  bpfLinkInfoIter,
   bpfLinkInfoKprobe,
   bpfLinkInfoKprobeMulti,
   bpfLinkInfoNetns,
@@ -13,6 +14,7 @@ import {
   ENOSPC,
 } from '../../abi/index.ts'
 import type { KernelCore } from '../core.ts'
+import { IteratorLink } from '../iterators/link.ts'
 import { KprobeMultiLink } from '../kprobe-multi-link.ts'
 import { type LinkObject, PerfLink } from '../link-object.ts'
 import { NetNamespaceLink } from '../net-namespace.ts'
@@ -48,6 +50,7 @@ export function describeLink(
       }),
     )
   }
+  if (link instanceof IteratorLink) return describeIterator(memory, given, link, whole)
   if (link instanceof KprobeMultiLink) return describeMany(memory, given, link, whole)
   return link instanceof PerfLink ? describePerfLink(memory, given, link, whole) : whole
 }
@@ -75,6 +78,29 @@ function describePerfLink(
       addr: place.address,
       missed: BigInt(missed),
       cookie: link.cookie,
+    }),
+  )
+  return whole
+}
+
+function describeIterator(
+  memory: UserAccess,
+  given: Uint8Array,
+  { target, scope }: IteratorLink,
+  whole: Uint8Array,
+): Uint8Array | number {
+  const { target_name, target_name_len } = bpfLinkInfoIter.read(given)
+  if ((target_name !== 0n) !== (target_name_len !== 0)) return -EINVAL
+  const named = writeName(memory, target_name, target_name_len, target.name)
+  if (named !== 0) return named
+  whole.set(
+    bpfLinkInfoIter.encode({
+      ...bpfLinkInfo.read(whole),
+      target_name,
+      target_name_len: target.name.length + 1,
+      map_id: scope.map?.id ?? 0,
+      tid: scope.tid ?? 0,
+      pid: scope.pid ?? 0,
     }),
   )
   return whole

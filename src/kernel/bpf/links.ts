@@ -19,6 +19,7 @@ import type { ProgramObject } from '../program-object.ts'
 import { readyStructOps, StructOpsLink } from '../struct-ops/link.ts'
 import type { BpfCall } from './call.ts'
 import { linkOf, mapFile, programOf } from './descriptors.ts'
+import { linkToIterator } from './iterators.ts'
 import { linkToFunctions } from './kprobe-multi-links.ts'
 import { linkToFunction } from './tracing-links.ts'
 
@@ -55,13 +56,14 @@ export function linkCreate(call: BpfCall): number {
   }
 }
 
-/** Links whose place is a function, or many. */
+/** Links whose place is a function, or many, or what an iterator walks. */
 function linkToTraced(call: BpfCall, attr: Attr, program: ProgramObject): number {
   const link = tracedLink(call, attr, program)
   return typeof link === 'number' ? link : install(call.process, link)
 }
 
 function tracedLink(call: BpfCall, { attach_type }: Attr, program: ProgramObject): LinkObject | number {
+  if (attach_type === BPF_ATTACH_TYPE.BPF_TRACE_ITER) return linkToIterator(call, program)
   if (program.loaded.type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return linkToFunction(call, program)
   switch (attach_type) {
     case BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_MULTI:

@@ -1,5 +1,5 @@
 /** Asks the verifier, then for what of Linux this kernel does not have. */
-import { BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from '../../abi/index.ts'
+import { BPF_ATTACH_TYPE, BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from '../../abi/index.ts'
 import type { BtfId } from '../../btf/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
@@ -9,6 +9,7 @@ import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
 import { tracedFunction } from '../traced-function.ts'
+import { targetOf } from './iterators.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
 import { missingKfunc } from './program-kfuncs.ts'
@@ -36,6 +37,9 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
       return reject(ENOENT, undefined, `The address of function ${name} cannot be found`)
     }
+  }
+  if (isIterator(attr) && targetOf(core, attach?.btfId) === undefined) {
+    return reject(EINVAL, undefined, 'this kernel has no such iterator')
   }
   if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
   const missing = copied.program.findIndex(
@@ -93,8 +97,13 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
 /** Whether the program is for a function, which must be there; raw tracepoints and iterators are types alone. */
 function attachesToFunction(attr: ProgramAttr): boolean {
   if (attr.prog_type !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return false
+  if (isIterator(attr)) return false
   return programType(attr.prog_type)?.linkAttachTypes.includes(attachTypeOf(attr)) === true
 }
+
+const isIterator = (attr: ProgramAttr): boolean =>
+  attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING &&
+  attachTypeOf(attr) === BPF_ATTACH_TYPE.BPF_TRACE_ITER
 
 /** Source: check_attach_btf_id() of kernel/bpf/verifier.c of Linux. */
 function maySleepAs({ prog_type, prog_flags }: ProgramAttr): boolean {

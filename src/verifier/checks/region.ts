@@ -166,4 +166,8 @@ export function checkBuffer(
       `R${n} invalid variable buffer offset: off=${offset}, var_off=${tnumText(r.value, r.mask)}`,
     )
   }
+  if (what !== undefined) return
+  const { bufferBytes } = p.notes
+  const part = r.kind & FLAG.RDONLY ? 'readOnly' : 'writable'
+  bufferBytes[part] = Math.max(bufferBytes[part], offset + size)
 }
