@@ -20,6 +20,7 @@ import * as skb from './bodies/skb.ts'
 import * as skbShape from './bodies/skb-shape.ts'
 import * as spinLock from './bodies/spin-lock.ts'
 import * as stack from './bodies/stack.ts'
+import * as steer from './bodies/steer.ts'
 import * as syncookie from './bodies/syncookie.ts'
 import * as system from './bodies/system.ts'
 import * as task from './bodies/task.ts'
@@ -183,6 +184,9 @@ const bodiesByName = {
   bpf_get_branch_snapshot: absent.branchSnapshot,
   bpf_copy_from_user_task: absent.copyFromUserTask,
   bpf_ktime_get_tai_ns: context.ktimeGetBootNs,
+  bpf_send_signal: steer.sendSignal,
+  bpf_send_signal_thread: steer.sendSignalThread,
+  bpf_override_return: steer.overrideReturn,
   bpf_sys_bpf: system.sysBpf,
   bpf_sys_close: system.sysClose,
   bpf_btf_find_by_name_kind: system.findType,

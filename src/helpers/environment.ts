@@ -35,6 +35,9 @@ export interface SystemCalls {
   close(fd: number): number
 }
 
+/** Whom a signal is for: any thread of the process, or the one that runs. */
+export type SignalScope = 'process' | 'thread'
+
 export interface HelperEnvironment {
   readonly arena: Arena
   readonly cpu: number
@@ -93,6 +96,13 @@ export interface HelperEnvironment {
   kernelTypes?(): Btf | undefined
   /** Address of one of the kernel's symbols; undefined: there is none of this name. */
   symbolAddress?(name: string): bigint | undefined
+  /**
+   * Sends the task that is running a signal, which reaches it when it next returns to its own code: 0, -EPERM where it
+   * may not be sent one, -EBUSY. Signal 0 only asks. Absent: no task can be sent one.
+   */
+  sendSignal?(signal: number, scope: SignalScope): number
+  /** The function that the probe stopped at is to return `value` at once: 0 or -errno. Absent: it cannot. */
+  overrideReturn?(value: bigint): number
   /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */
   attachCookie(): bigint
 }

@@ -23,6 +23,32 @@ const riscv64: CallingConvention = {
 
 export const callingConventions: Readonly<Partial<Record<Architecture, CallingConvention>>> = { riscv64 }
 
+/**
+ * Leaves the function that `cpu` has just entered, with a result: 0, or -EFAULT where its return address cannot be read.
+ */
+export type LeaveFunction = (cpu: StoppedCpu, result: bigint, read: ReadMemory) => number
+
+const RISCV64_RA = 1
+const X86_64 = { rax: 0, rsp: 7 } as const
+
+export const functionLeavers: Readonly<Record<Architecture, LeaveFunction>> = {
+  riscv64(cpu, result) {
+    cpu.set(riscv64.result, result)
+    cpu.pc = cpu.get(RISCV64_RA)
+    return 0
+  },
+  x86_64(cpu, result, read) {
+    const stackPointer = cpu.get(X86_64.rsp)
+    const bytes = new Uint8Array(8)
+    const error = read(stackPointer, bytes)
+    if (error < 0) return error
+    cpu.set(X86_64.rax, result)
+    cpu.set(X86_64.rsp, BigInt.asUintN(64, stackPointer + 8n))
+    cpu.pc = new DataView(bytes.buffer).getBigUint64(0, true)
+    return 0
+  },
+}
+
 /** Copies memory of the operating system's kernel: 0, or -errno. */
 export type ReadMemory = (address: bigint, into: Uint8Array) => number
 

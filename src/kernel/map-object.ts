@@ -76,9 +76,10 @@ export class MapObject extends Counted {
 
   /**
    * Whether a program array may call, or be called by, `program`: all must be of one kind, since a tail call goes on
-   * with the caller's context. The first one decides.
+   * with the caller's context. The first one decides. None has functions return: who calls it may be anywhere.
    */
-  admits(program: { readonly type: { readonly type: number } }): boolean {
+  admits(program: { readonly type: { readonly type: number }; readonly overridesReturn?: boolean }): boolean {
+    if (program.overridesReturn === true) return false
     this.#programType ??= program.type.type
     return this.#programType === program.type.type
   }

@@ -103,6 +103,13 @@ function createEvent(core: KernelCore, process: KernelProcess, attr: Attr, cpu: 
 function probePlace(core: KernelCore, process: KernelProcess, attr: Attr): ProbePlace | number {
   if (attr.config > PERF_PROBE_CONFIG_IS_RETPROBE) return -EINVAL
   const isReturn = (attr.config & PERF_PROBE_CONFIG_IS_RETPROBE) !== 0n
+  const place = (functionName: string, offset: bigint, address: bigint): ProbePlace => ({
+    functionName,
+    offset,
+    address,
+    isReturn,
+    mayOverride: !isReturn && offset === 0n && core.port.mayOverride?.(address) === true,
+  })
   let name = ''
   if (attr.config1 !== 0n) {
     const read = readString(process.memory, attr.config1, KSYM_NAME_LEN)
@@ -112,7 +119,7 @@ function probePlace(core: KernelCore, process: KernelProcess, attr: Attr): Probe
   if (name === '') {
     const symbol = core.port.symbolAt(attr.config2)
     const offset = symbol === undefined ? 0n : attr.config2 - symbol.address
-    return { functionName: symbol?.name ?? '', offset, address: attr.config2, isReturn }
+    return place(symbol?.name ?? '', offset, attr.config2)
   }
   const count = core.symbolCount(name)
   if (count === 0) return -ENOENT
@@ -121,5 +128,5 @@ function probePlace(core: KernelCore, process: KernelProcess, attr: Attr): Probe
   if (symbol === undefined) return -ENOENT
   if (isReturn && attr.config2 !== 0n) return -EINVAL
   const address = BigInt.asUintN(64, symbol.address + attr.config2)
-  return { functionName: name, offset: attr.config2, address, isReturn }
+  return place(name, attr.config2, address)
 }

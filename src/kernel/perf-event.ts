@@ -120,6 +120,8 @@ export interface ProbePlace {
   readonly offset: bigint
   readonly address: bigint
   readonly isReturn: boolean
+  /** Whether a program may have the function return at once: whether this is its entry, and the port allows it. */
+  readonly mayOverride: boolean
 }
 
 /** A kprobe or kretprobe made by perf_event_open(2). */
@@ -151,6 +153,7 @@ export class ProbeEvent extends PerfEvent {
 
   attach(program: ProgramObject, cookie: bigint): number {
     if (program.loaded.type.name !== 'kprobe') return -EINVAL
+    if (program.loaded.overridesReturn && !this.place.mayOverride) return -EINVAL
     if (this.#attached !== undefined) return -EEXIST
     this.#attached = { program: program.get(), cookie }
     const error = this.apply()

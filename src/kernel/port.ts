@@ -69,6 +69,20 @@ export interface Port extends ProbeTarget {
    */
   backtrace?(cpu: number, space: 'kernel' | 'user'): readonly bigint[] | undefined
 
+  /**
+   * Sends the task that `cpu` is running a signal by Linux's number, to be delivered when the task next returns to its
+   * own code, never in the middle of the kernel. `thread`: to this thread, otherwise to any of its process. 0 only asks.
+   * 0; -EPERM where the CPU runs no task of a user, one that is ending, or the first process; -EBUSY where another one
+   * is still on its way. Absent: tasks have no signals, and programs are told -EPERM.
+   */
+  sendSignal?(cpu: number, signal: number, scope: 'process' | 'thread'): number
+
+  /**
+   * Whether programs may have the function that begins at `address` return at once, with a value of their own
+   * (`bpf_override_return`): all that calls it must be ready for any error from it. Absent: there is no such function.
+   */
+  mayOverride?(address: bigint): boolean
+
   /** Nanoseconds since boot, without (`monotonic`) and with (`boot`) the time spent suspended. */
   clockNs(clock: 'monotonic' | 'boot'): bigint
 }

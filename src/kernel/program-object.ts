@@ -25,6 +25,8 @@ export interface LoadedProgram {
   readonly usesContext: boolean
   /** How many bytes of an iterator's keys and values it touches. */
   readonly bufferBytes: { readonly readOnly: number; readonly writable: number }
+  /** Whether it may have the function that it probes return at once; then only certain functions are for it. */
+  readonly overridesReturn: boolean
   /** Whether it may sleep. */
   readonly isSleepable: boolean
   /** Kernel functions that were numbered for this program alone. */

@@ -6,11 +6,14 @@
  *   as a recursion miss, as Linux does.
  * - A run-time error is counted at the program, kept, and reported.
  */
+
+import { EINVAL, EPERM } from '../abi/index.ts'
 import type { Btf } from '../btf/index.ts'
-import type { HelperTask, ObjectHeap, SystemCalls, TimedCalls } from '../helpers/index.ts'
+import type { HelperTask, ObjectHeap, SignalScope, SystemCalls, TimedCalls } from '../helpers/index.ts'
 import type { BpfMap } from '../maps/index.ts'
 import type { Arena, Grace, PacketBuffer } from '../memory/index.ts'
 import type { StoppedCpu } from '../probes/index.ts'
+import { functionLeavers } from './calling-convention.ts'
 import type { RunEnvironment } from './engine.ts'
 import { CALL_BYTES, CALL_HEADER_BYTES, type FunctionCall, writeCall } from './function-call.ts'
 import type { Port, TaskIdentity } from './port.ts'
@@ -108,7 +111,7 @@ export class ProgramRunner {
       this.#reportFault(program, -1, 'no memory for the registers of the CPU')
       return
     }
-    this.#runGuarded(program, index, context.address, { address: probedAddress, cookie })
+    this.#runGuarded(program, index, context.address, { address: probedAddress, cookie }, cpu)
   }
 
   /** Runs a tracing program with a function's arguments, and its result where it has returned, as its context. */
@@ -141,15 +144,18 @@ export class ProgramRunner {
     cpu: number,
     context: bigint,
     at: { readonly address: bigint; readonly cookie: bigint },
+    stopped?: StoppedCpu,
   ): void {
     const environment = this.#environmentOf(cpu, context)
     environment.probed = at.address
     environment.cookie = at.cookie
+    environment.stopped = stopped
     this.#active[cpu] = true
     try {
       this.#runIn(environment, program)
     } finally {
       this.#active[cpu] = false
+      environment.stopped = undefined
     }
   }
 
@@ -267,6 +273,8 @@ class Environment implements RunEnvironment {
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
   cookie: bigint
+  /** The CPU that the probe stopped. */
+  stopped: StoppedCpu | undefined
   readonly #host: RunnerHost
 
   constructor(host: RunnerHost, invocation: Invocation) {
@@ -365,5 +373,16 @@ class Environment implements RunEnvironment {
 
   attachCookie(): bigint {
     return this.cookie
+  }
+
+  sendSignal(signal: number, scope: SignalScope): number {
+    return this.#host.port.sendSignal?.(this.cpu, signal, scope) ?? -EPERM
+  }
+
+  overrideReturn(value: bigint): number {
+    const { port } = this.#host
+    if (this.stopped === undefined) return -EINVAL
+    const read = (address: bigint, into: Uint8Array) => port.readKernel(this.cpu, address, into)
+    return functionLeavers[port.architecture](this.stopped, value, read)
   }
 }

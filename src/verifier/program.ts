@@ -109,6 +109,11 @@ export interface ProgramInput {
   /** The line information as it was handed over, where it is to be checked, too. */
   readonly lineRecords?: readonly LineRecord[]
   readonly attach?: AttachTarget
+  /**
+   * Whether the kernel has the helper with a number; what it has not, no program can use. Default: it has what a Linux
+   * has that lets no program have functions return (`CONFIG_BPF_KPROBE_OVERRIDE`).
+   */
+  readonly hasHelper?: (id: number) => boolean
   /** Whether programs may write to user memory, as where a kernel is not locked down. Default: they may not. */
   readonly mayWriteUserMemory?: boolean
   /** Bytes of the kernel's `struct pt_regs`, the context of kprobes. Default: x86-64's. */

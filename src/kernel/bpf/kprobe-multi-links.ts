@@ -42,6 +42,10 @@ export function linkToFunctions(call: BpfCall, program: ProgramObject): LinkObje
   const addresses = addressesOf(call, attr)
   if (typeof addresses === 'number') return addresses
 
+  const mayOverride = (address: bigint) =>
+    (flags & BPF_F_KPROBE_MULTI_RETURN) === 0 && core.port.mayOverride?.(address) === true
+  if (program.loaded.overridesReturn && !addresses.every(mayOverride)) return -EINVAL
+
   const functions: ProbedFunction[] = []
   for (const [i, address] of addresses.entries()) {
     const cookie = cookies[i] as bigint

@@ -17,7 +17,7 @@ import { translateArena } from './program-arena.ts'
 import { attachTypeOf, copyProgram } from './program-attr.ts'
 import { copyDebugInfo } from './program-debug-info.ts'
 import { translateKfuncs } from './program-kfuncs.ts'
-import { type ProgramToLoad, verifyProgram } from './program-proof.ts'
+import { overridesReturn, type ProgramToLoad, verifyProgram } from './program-proof.ts'
 import { ProgramReferences } from './program-references.ts'
 
 const TRUE_SIZE = progLoadAttr.offsets.log_true_size
@@ -78,6 +78,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     }),
     usesContext: proof?.usesContext ?? true,
     bufferBytes: proof?.bufferBytes ?? { readOnly: 0, writable: 0 },
+    overridesReturn: overridesReturn(load, proof?.reached),
     isSleepable: (attr.prog_flags & BPF_F_SLEEPABLE) !== 0,
     kfuncNumbers: calls.numbers,
     maps,

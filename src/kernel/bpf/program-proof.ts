@@ -23,6 +23,7 @@ export interface ProgramToLoad {
 }
 
 const SLEEP_MESSAGE = 'Programs of this type sleep always or never'
+const BPF_OVERRIDE_RETURN = 58
 /** Levels that the verifier knows; the rest is about the buffer. */
 const LOG_LEVELS = 7
 
@@ -48,11 +49,12 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
       src === CALL_SOURCE.HELPER &&
       verdict.proof?.reached[slot] !== 0 &&
       helperName(imm) !== undefined &&
-      !helperBodies.has(imm),
+      !hasHelper(core, imm),
   )
   if (missing >= 0) {
     const imm = copied.program[missing]?.imm ?? 0
-    return reject(EINVAL, missing, `helper ${helperName(imm)}#${imm} is not available in this kernel`)
+    // Whoever asks what a kernel has looks for these words.
+    return reject(EINVAL, missing, `program of this type cannot use helper ${helperName(imm)}#${imm}`)
   }
   const kfunc = missingKfunc(core, copied.program, verdict.proof?.reached)
   if (kfunc !== undefined) {
@@ -62,6 +64,21 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     if (!map.admits({ type: copied.type })) return reject(EINVAL, undefined, '')
   }
   return verdict
+}
+
+function hasHelper({ port }: KernelCore, id: number): boolean {
+  return helperBodies.has(id) && (id !== BPF_OVERRIDE_RETURN || port.mayOverride !== undefined)
+}
+
+/** Whether a path of the program leads to a call of bpf_override_return. */
+export function overridesReturn({ copied }: ProgramToLoad, reached: Uint8Array | undefined): boolean {
+  return copied.program.some(
+    ({ opcode, src, imm }, slot) =>
+      opcode === OPCODE.CALL &&
+      src === CALL_SOURCE.HELPER &&
+      imm === BPF_OVERRIDE_RETURN &&
+      reached?.[slot] !== 0,
+  )
 }
 
 function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
@@ -74,6 +91,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
   return {
     ...(attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS ? { structOps: rulesOf(core) } : {}),
     clockNs: () => port.clockNs('monotonic'),
+    hasHelper: (id) => hasHelper(core, id),
     instructions: program,
     programType: attr.prog_type,
     expectedAttachType: attachTypeOf(attr),

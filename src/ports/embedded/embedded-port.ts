@@ -6,7 +6,7 @@
  * RISC-V (page tables, registers, interrupts) from the machine. A guest without BTF has no current task. Kernel
  * addresses are those of the upper half (Sv39's sign-extended ones), user addresses those of the lower.
  */
-import { EFAULT } from '../../abi/index.ts'
+import { EFAULT, EPERM } from '../../abi/index.ts'
 import { Btf, BtfError } from '../../btf/index.ts'
 import { ElfError, parseElf, type SymbolEntry, SymbolTable } from '../../elf/index.ts'
 import type { KernelSymbol, Port, TaskIdentity } from '../../kernel/index.ts'
@@ -202,6 +202,19 @@ export class EmbeddedPort implements Port {
 
   allTasks(): readonly TaskIdentity[] {
     return this.#observer?.all() ?? []
+  }
+
+  sendSignal(cpu: number, signal: number): number {
+    return (
+      this.#observer?.sendSignal(cpu, signal, (address, bytes) => this.writeKernel(cpu, address, bytes)) ??
+      -EPERM
+    )
+  }
+
+  /** System calls: their results are read by programs that must be ready for any error. */
+  mayOverride(address: bigint): boolean {
+    const symbol = this.symbolAt(address)
+    return symbol?.address === address && symbol.isFunction && symbol.name.startsWith('sys_')
   }
 
   clockNs(): bigint {

@@ -6,6 +6,7 @@
  * question reads the guest's memory anew: a task that the CPU has left is not remembered. The
  * names that are read are an interface of the guest (guest/README.md).
  */
+import { EPERM } from '../../abi/index.ts'
 import { type Btf, findComposite, findMember, type MemberPlace } from '../../btf/index.ts'
 import type { TaskIdentity } from '../../kernel/index.ts'
 
@@ -34,9 +35,15 @@ interface Layout {
   /** Bytes from one task to the next. */
   readonly taskStride: number
   readonly state: MemberPlace
+  /** What ends the task before it returns to user mode, if the kernel has signals. */
+  readonly killSignal: MemberPlace | undefined
   /** Values of `state` of a slot whose task has ended, or that has none. */
   readonly ended: ReadonlySet<number>
 }
+
+const INIT_PID = 1
+/** None, SIGCHLD, SIGCONT. */
+const HARMLESS_SIGNALS: readonly number[] = [0, 17, 18]
 
 const decoder = new TextDecoder()
 
@@ -135,6 +142,23 @@ export class TaskObserver {
     return view.identity(taskAddress)
   }
 
+  /**
+   * Sends the task that hart `cpu` is running a signal, as kill(2) of the guest does: a fatal one ends it before it
+   * returns to user mode, others do nothing. 0, or -EPERM: it is none of a user, or the first.
+   */
+  sendSignal(cpu: number, signal: number, write: (address: bigint, bytes: Uint8Array) => number): number {
+    const { killSignal } = this.#layout
+    const task = this.current(cpu)
+    if (task === undefined || task.pid <= INIT_PID || killSignal === undefined) return -EPERM
+    if (HARMLESS_SIGNALS.includes(signal)) return 0
+    const at = (task.address ?? 0n) + BigInt(killSignal.offset)
+    const bytes = new Uint8Array(4)
+    if (!this.#read(cpu, at, bytes)) return -EPERM
+    if (bytes.some((byte) => byte !== 0)) return 0
+    new DataView(bytes.buffer).setUint32(0, signal, true)
+    return write(at, bytes)
+  }
+
   /** Whether there is a task `pid` that has not ended. */
   exists(pid: number): boolean {
     for (const { view } of this.#slots()) {
@@ -209,5 +233,6 @@ function layoutOf(btf: Btf): Layout | string {
   const layout = { cpuBytes, current: place('cpu', 'current'), hartid: place('cpu', 'hartid'), ...task }
   if (missing.length > 0) return `the kernel's BTF has no ${missing.join(', ')}`
   const taskBytes = Math.max(...Object.values(task).map((member) => member.offset + member.size))
-  return { ...layout, taskBytes, taskStride, ended }
+  const killSignal = taskId === undefined ? undefined : findMember(btf, taskId, 'kill_signal')
+  return { ...layout, taskBytes, taskStride, killSignal, ended }
 }

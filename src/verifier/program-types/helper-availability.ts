@@ -4,7 +4,7 @@
  * Source: sock_addr_func_proto in net/core/filter.c, cgroup_common_func_proto in kernel/bpf/cgroup.c,
  * bpf_lsm_func_proto in kernel/bpf/bpf_lsm.c, tracing_prog_func_proto in kernel/trace/bpf_trace.c,
  * bpf_tcp_ca_get_func_proto in net/ipv4/bpf_tcp_ca.c, bpf_iter_tcp_get_func_proto in net/ipv4/tcp_ipv4.c of
- * Linux 6.18, built without CONFIG_BPF_KPROBE_OVERRIDE.
+ * Linux 6.18.
  */
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import type { BtfId } from '../../btf/index.ts'
@@ -68,10 +68,10 @@ const targetName = ({ attach, kernelTypes }: ProgramInput): string => {
 
 const isOptions = (id: number): boolean => id === ID.setsockopt || id === ID.getsockopt
 
-/** Does the attach point leave the helper in? */
+/** Do the kernel and the attach point leave the helper in? */
 function isLeftIn(input: ProgramInput, id: number, target: string): boolean {
   const { programType, expectedAttachType: attach } = input
-  if (id === ID.overrideReturn) return false
+  if (input.hasHelper === undefined ? id === ID.overrideReturn : !input.hasHelper(id)) return false
   if ((id === ID.getRetval || id === ID.setRetval) && programType !== T.BPF_PROG_TYPE_LSM) {
     return !WITHOUT_RESULT.includes(attach)
   }
