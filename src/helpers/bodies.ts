@@ -2,6 +2,7 @@
  * Which helper has which body. To add one is a line here and a function under bodies/.
  */
 import * as absent from './bodies/absent.ts'
+import * as cgroup from './bodies/cgroup.ts'
 import * as context from './bodies/context.ts'
 import * as control from './bodies/control.ts'
 import * as dynptr from './bodies/dynptr.ts'
@@ -184,6 +185,13 @@ const bodiesByName = {
   bpf_get_branch_snapshot: absent.branchSnapshot,
   bpf_copy_from_user_task: absent.copyFromUserTask,
   bpf_ktime_get_tai_ns: context.ktimeGetBootNs,
+  bpf_get_local_storage: cgroup.getLocalStorage,
+  bpf_skb_get_xfrm_state: network.getXfrmState,
+  bpf_sk_redirect_map: absent.none,
+  bpf_sk_redirect_hash: absent.none,
+  bpf_msg_redirect_map: absent.none,
+  bpf_msg_redirect_hash: absent.none,
+  bpf_sk_select_reuseport: absent.notFound,
   bpf_send_signal: steer.sendSignal,
   bpf_send_signal_thread: steer.sendSignalThread,
   bpf_override_return: steer.overrideReturn,

@@ -103,6 +103,8 @@ export interface HelperEnvironment {
   sendSignal?(signal: number, scope: SignalScope): number
   /** The function that the probe stopped at is to return `value` at once: 0 or -errno. Absent: it cannot. */
   overrideReturn?(value: bigint): number
+  /** The value of a map of control groups' storage that belongs to this run. Absent: the run belongs to no group. */
+  localStorage?(map: BpfMap): bigint | undefined
   /** What LINK_CREATE's `bpf_cookie` said; 0 by default. */
   attachCookie(): bigint
 }

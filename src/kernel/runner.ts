@@ -54,6 +54,8 @@ export interface Invocation {
   readonly system?: SystemCalls
   /** What an iterator's program writes to. */
   readonly seq?: RunEnvironment['seq']
+  /** What stands for a control group's storage. */
+  readonly localStorage?: { of(map: BpfMap): bigint | undefined }
 }
 
 /** A subprogram, with up to five arguments. */
@@ -270,6 +272,7 @@ class Environment implements RunEnvironment {
   readonly packetBuffer: PacketBuffer | undefined
   readonly system: SystemCalls | undefined
   readonly seq: RunEnvironment['seq']
+  readonly #localStorage: Invocation['localStorage']
   /** Where the probe sits, and what its attachment said. */
   probed: bigint
   cookie: bigint
@@ -286,6 +289,7 @@ class Environment implements RunEnvironment {
     this.packetBuffer = invocation.packet
     this.system = invocation.system
     this.seq = invocation.seq
+    this.#localStorage = invocation.localStorage
     this.probed = invocation.probedAddress ?? 0n
     this.cookie = invocation.cookie ?? 0n
     this.#host = host
@@ -373,6 +377,10 @@ class Environment implements RunEnvironment {
 
   attachCookie(): bigint {
     return this.cookie
+  }
+
+  localStorage(map: BpfMap): bigint | undefined {
+    return this.#localStorage?.of(map)
   }
 
   sendSignal(signal: number, scope: SignalScope): number {

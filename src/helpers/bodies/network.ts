@@ -99,3 +99,12 @@ export const skbUnderCgroup: HelperBody = (env, r1, r2, r3) => {
   if (!(map instanceof ReferenceArray)) return badMap(2, r2, 'which is no cgroup array')
   return failure(u32Of(r3) >= map.definition.maxEntries ? E2BIG : EAGAIN)
 }
+
+/** No packet has been through IPsec. */
+export const getXfrmState: HelperBody = (env, _context, _index, r3, r4) => {
+  const size = u32Of(r4)
+  const at = env.arena.check(r3, size, true)
+  if (at < 0) return badMemory(3, r3, size, 'write')
+  env.arena.bytes.fill(0, at, at + size)
+  return failure(EINVAL)
+}

@@ -9,6 +9,7 @@ import type { BpfCall } from '../bpf/call.ts'
 import type { ProgramObject } from '../program-object.ts'
 import type { Invocation } from '../runner.ts'
 import { isZero, readBytes, writeU32 } from '../user-copy.ts'
+import { LocalStorages } from './local-storage.ts'
 
 export interface TestRequest {
   readonly call: BpfCall
@@ -72,7 +73,10 @@ export function repeatRun({ call, attr }: TestRequest, one: () => bigint | undef
 }
 
 export function runProgram(request: TestRequest, invocation: Invocation): TestResult | number {
-  return repeatRun(request, () => request.call.core.runner.run(request.program, invocation))
+  const { core } = request.call
+  using localStorage = new LocalStorages(core)
+  const whole = { ...invocation, localStorage }
+  return repeatRun(request, () => core.runner.run(request.program, whole))
 }
 
 /** Hands over `data`, as far as there is room, its length, and the result. */

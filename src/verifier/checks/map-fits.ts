@@ -7,7 +7,7 @@ import { BPF_MAP_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import type { MapSpec } from '../program.ts'
 import type { Proof } from '../proof.ts'
 import { hasField } from '../records/records.ts'
-import { EINVAL } from '../refusal.ts'
+import { EBUSY, EINVAL } from '../refusal.ts'
 
 const TRACING_TYPES: readonly number[] = [
   BPF_PROG_TYPE.BPF_PROG_TYPE_KPROBE,
@@ -39,6 +39,8 @@ const SLEEPABLE_MAPS: readonly number[] = [
   M.BPF_MAP_TYPE_ARENA,
 ]
 
+const STORAGES: readonly number[] = [M.BPF_MAP_TYPE_CGROUP_STORAGE, M.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE]
+
 /** May a program of this type use the map at all? */
 export function checkMapFits(p: Proof, map: MapSpec): void {
   const record = p.records.ofMap(map)
@@ -62,6 +64,9 @@ export function checkMapFits(p: Proof, map: MapSpec): void {
   }
   if (p.isSleepable && !SLEEPABLE_MAPS.includes(map.type)) {
     throw p.refuse(EINVAL, 'Sleepable programs can only use array, hash, ringbuf and local storage maps')
+  }
+  if (STORAGES.includes(map.type) && [...p.usedMaps].some((used) => used.type === map.type)) {
+    throw p.refuse(EBUSY, 'only one cgroup storage of each type is allowed')
   }
   if (map.type === M.BPF_MAP_TYPE_ARENA) {
     if (p.hasArena && !p.usedMaps.has(map)) throw p.refuse(16, 'Only one arena per program')
