@@ -17,8 +17,10 @@ import {
   SyscallError,
 } from '../../src/client/index.ts'
 import { createKernel } from '../../src/kernel/index.ts'
+import { taskTypes } from '../../src/kernel/testing/task-types.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
+import { DATA } from '../../src/probes/testing/tiny-riscv.ts'
 import { GuestUnderTest } from '../support/guest.ts'
 import { compileObject } from './compile.ts'
 import { bpf } from './raw-map.ts'
@@ -31,12 +33,21 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system']
+const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system', 'kf-task-work']
 
 const LATER_MS = 20
 
+/** One with tasks, of which one is running. */
+class PortWithTask extends TinyPort {
+  override types = taskTypes()
+  override tasks = Array.from({ length: cpuCount }, () => ({
+    ...{ pid: 7, tgid: 7, uid: 0, gid: 0, comm: 'worker' },
+    address: DATA,
+  }))
+}
+
 function ours<T>(engine: 'jit' | 'interpreter', use: (kernel: Syscalls) => T): T {
-  using kernel = createKernel({ port: new TinyPort({ cpuCount }), engine })
+  using kernel = createKernel({ port: new PortWithTask({ cpuCount }), engine })
   using client = kernel.openClient()
   const result = use(client)
   expect(kernel.faults()).toEqual([])
@@ -128,6 +139,21 @@ describe.skipIf(typeof system === 'string')('what a program says', () => {
     })
     expect(said).toEqual(['says 42 and nothing\nnothing', 'nothing', ''])
   })
+})
+
+const taskWork = compileObject('kf-task-work')
+describe.skipIf(typeof taskWork === 'string')('work of a task', () => {
+  test.each(['jit', 'interpreter'] as const)(
+    'is done when the system call is over, with the %s',
+    (engine) => {
+      const programs = ['by_signal__schedules', 'by_signal__later']
+      const { out } = ours(engine, (kernel) => runAll(kernel, taskWork as Uint8Array, programs)) as {
+        out: readonly bigint[]
+      }
+      // Once, for the element with the key 1, which held 7; not yet while the program ran, and done when the next one did.
+      expect([0, 1, 2, 10, 11, 12].map((n) => out[n])).toEqual([1n, 1n, 7n, 0n, 0n, 8n])
+    },
+  )
 })
 
 const timers = compileObject('kf-timers')
