@@ -21,6 +21,7 @@ import { taskTypes } from '../../src/kernel/testing/task-types.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
 import { LinuxUnavailable, openLinux } from '../../src/ports/linux/index.ts'
 import { DATA } from '../../src/probes/testing/tiny-riscv.ts'
+import { GuestUnderTest } from '../support/guest.ts'
 import { compileObject } from './compile.ts'
 import { bpf } from './raw-map.ts'
 
@@ -273,6 +274,31 @@ describe.skipIf(noObject !== '')(`iterators${noObject === '' ? beside : ` (skipp
     }
     expect(client.unlink('/sys/fs/bpf/tasks')).toBe(0)
     expect(kernel.stats().links).toBe(0)
+  })
+
+  test('in a guest, beside types of its own', () => {
+    using under = new GuestUnderTest()
+    const { client, guest } = under
+    const walk = () => {
+      using collection = loaded(client, ['symbols', 'maps'])
+      const reader = collection.program('symbols').openIterator()
+      if (!(reader instanceof IteratorReader)) throw new Error(reader.message)
+      using open = reader
+      const lines = open.text().trimEnd().split('\n')
+      expect(lines).toEqual(
+        guest.port.symbols().map(({ name, isFunction }) => `${name} ${isFunction ? 'T' : 'D'}`),
+      )
+      const table = collection.map<number, number>('table')
+      table.set(1, 2)
+      collection.globals.set('wanted', idOf(client, table.fd))
+      using link = attached(collection.program('maps').attach())
+      expect(pieces(client, link, [4096])).toEqual(['table: 4 4 8, 1\nthat is all\n', 0])
+    }
+    // The first run makes a stack, which stays.
+    walk()
+    const before = guest.kernel.stats()
+    walk()
+    expect(guest.kernel.stats()).toEqual(before)
   })
 
   test('arguments that make no sense', () => {
