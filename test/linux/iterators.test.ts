@@ -203,6 +203,18 @@ describe.skipIf(noObject !== '')(`iterators${noObject === '' ? beside : ` (skipp
     ])
   })
 
+  test('values that programs may only read stay as they are', () => {
+    using kernel = createKernel({ port: new PortWithTasks() })
+    using client = kernel.openClient()
+    using collection = loaded(client, ['lines'])
+    const constants = collection.map<number, bigint>('constants')
+    constants.set(1, 6n)
+    const over = { kind: 'map', fd: constants.fd } as const
+    using link = attached(collection.program('lines').attach(undefined, { over }))
+    expect(pieces(client, link, [4096])).toEqual(['0: 0 .\n1: 1 <6>.\nend after 1\n', 0])
+    expect([constants.get(0), constants.get(1)]).toEqual([0n, 6n])
+  })
+
   test('what is said of a link', () => {
     const found = everywhere((kernel) => {
       using collection = loaded(kernel, ['maps', 'lines'])

@@ -1,5 +1,5 @@
 /** Elements of a map, with their values as they lie there. Source: kernel/bpf/map_iter.c, the seq_operations of hashtab.c and arraymap.c of Linux. */
-import { BPF_MAP_TYPE, EACCES, EINVAL } from '../../abi/index.ts'
+import { BPF_F_RDONLY_PROG, BPF_MAP_TYPE, EACCES, EINVAL } from '../../abi/index.ts'
 import { mapFile } from '../bpf/descriptors.ts'
 import type { MapObject } from '../map-object.ts'
 import type { KernelProcess } from '../process.ts'
@@ -37,7 +37,7 @@ export class ElementWalk implements Walk {
   readonly #object: MapObject
   readonly #view: bigint
   readonly #key: number
-  /** Where values are copied to that programs cannot be shown in place: of all CPUs, or with members of the kernel's. */
+  /** Where values are copied to that programs cannot be shown in place: of all CPUs, with members of the kernel's, or not theirs to write. */
   readonly #copy: number | undefined
   /** Keys of a hash table as they were when the walk began; of an array there are too many to write down. */
   readonly #keys: readonly Uint8Array[] | undefined
@@ -61,10 +61,14 @@ export class ElementWalk implements Walk {
 
   static make(memory: WalkMemory, object: MapObject): ElementWalk | undefined {
     const { map } = object
-    const { type, keySize } = map.definition
+    const { type, keySize, flags } = map.definition
     const view = memory.struct('bpf_map')
     const key = memory.block(keySize, 'read')
-    const isCopied = PER_CPU.includes(type) || map.specialFields !== undefined || map.lockOffset !== undefined
+    const isCopied =
+      PER_CPU.includes(type) ||
+      map.specialFields !== undefined ||
+      (flags & BPF_F_RDONLY_PROG) !== 0 ||
+      map.lockOffset !== undefined
     const copy = isCopied ? memory.block(map.userValueSize, 'write') : undefined
     if (view === undefined || key === undefined || (isCopied && copy === undefined)) return undefined
     return new ElementWalk(memory, object, showMap(view, object), key, copy)

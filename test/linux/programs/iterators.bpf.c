@@ -98,6 +98,14 @@ struct {
 	__type(value, __u32);
 } table SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, __u64);
+} constants SEC(".maps");
+
 /* Of this object; what else the kernel has is passed over. */
 __u32 wanted;
 /* Asks to be run again this often, at the element with this number. */
