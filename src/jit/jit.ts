@@ -66,6 +66,8 @@ export class Jit {
   readonly #environment: JitEnvironment
   /** Runs that nobody is using, with the first frame open, and with all of them. */
   readonly #idle = { checked: [] as JitRun[], proved: [] as JitRun[] }
+  /** The blocks of runs that are kept, by CPU. */
+  readonly #kept = { checked: [] as (number | undefined)[], proved: [] as (number | undefined)[] }
   /** Imports, by number: they find the run through its block, so all programs share them. */
   readonly #helpers = new Map<number, unknown>()
   readonly #words = new Map<number, unknown>()
@@ -130,7 +132,8 @@ export class Jit {
       if (map instanceof HashBase) map.elements.compiledRelease ??= value as () => void
     }
     const { callbackEntries } = context
-    const exports = instance.exports as unknown as CompiledProgram['exports']
+    // Copied: the object that WebAssembly gives is a dictionary, in which each call would look its function up.
+    const exports = { ...(instance.exports as unknown as CompiledProgram['exports']) }
     return {
       isProved: options.isProved ?? false,
       ...(marks === undefined ? {} : { marks }),
@@ -179,10 +182,32 @@ export class Jit {
     return run
   }
 
-  #newRun(isProved: boolean): JitRun | undefined {
-    const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
+  /**
+   * As `open`, but never to be closed: all that are kept for a CPU have one block, so no two of them may run at once,
+   * nor may one inside of itself.
+   */
+  keep(program: CompiledProgram, context: bigint, options: JitRunOptions = {}): JitRun | undefined {
+    const { isProved } = program
+    const blocks = this.#kept[isProved ? 'proved' : 'checked']
+    const cpu = options.cpu ?? 0
+    blocks[cpu] ??= this.#newBlock(isProved)
+    const block = blocks[cpu]
     if (block === undefined) return undefined
-    this.#resetFrames(block, isProved)
+    const failed = () => this.#resetFrames(block, isProved)
+    const run = new JitRun(this.#arena, this.#now, block, { failed, end: () => undefined })
+    run.give(program, context, options)
+    return run
+  }
+
+  #newBlock(isProved: boolean): number | undefined {
+    const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
+    if (block !== undefined) this.#resetFrames(block, isProved)
+    return block
+  }
+
+  #newRun(isProved: boolean): JitRun | undefined {
+    const block = this.#newBlock(isProved)
+    if (block === undefined) return undefined
     const idle = this.#idle[isProved ? 'proved' : 'checked']
     return new JitRun(this.#arena, this.#now, block, {
       failed: () => this.#resetFrames(block, isProved),
@@ -405,8 +430,11 @@ export class JitRun implements Disposable {
   #program: CompiledProgram | undefined
   #budget = NO_LIMIT
   #context = 0n
-  /** r1 and r2 in words of 32 bits. */
-  readonly #arguments = new Uint32Array(4)
+  /** r1 and r2 in words of 32 bits: small integers, which need no memory of their own. */
+  #r1Low = 0
+  #r1High = 0
+  #r2Low = 0
+  #r2High = 0
   #cpu = 0
 
   constructor(arena: Arena, now: Now, block: number, owner: RunOwner) {
@@ -421,14 +449,14 @@ export class JitRun implements Disposable {
     this.#program = program
     this.#budget = budget ?? NO_LIMIT
     this.#cpu = cpu ?? 0
-    // A CPU's probes all run on one context: taking a bigint apart costs more than looking whether it is the same.
-    if (context !== this.#context) setWords(this.#arguments, 0, context)
-    this.#context = context
-    if (r2 !== undefined) setWords(this.#arguments, 2, r2)
-    else {
-      this.#arguments[2] = 0
-      this.#arguments[3] = 0
+    // Runs often have the context of the last: taking a bigint apart costs more than looking whether it is the same.
+    if (context !== this.#context) {
+      this.#r1Low = lowWord(context)
+      this.#r1High = highWord(context)
+      this.#context = context
     }
+    this.#r2Low = r2 === undefined ? 0 : lowWord(r2)
+    this.#r2High = r2 === undefined ? 0 : highWord(r2)
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
@@ -443,11 +471,10 @@ export class JitRun implements Disposable {
   repeat(count: number): number {
     const { words } = this.#arena
     const at = this.#block >>> 2
-    const given = this.#arguments
-    words[at] = given[0] as number
-    words[at + 1] = given[1] as number
-    words[at + 2] = given[2] as number
-    words[at + 3] = given[3] as number
+    words[at] = this.#r1Low
+    words[at + 1] = this.#r1High
+    words[at + 2] = this.#r2Low
+    words[at + 3] = this.#r2High
     words[at + runBlock.cpu / 4] = this.#cpu
     words[at + runBlock.tailCalls / 4] = 0
     words[at + runBlock.fuel / 4] = this.#budget
@@ -543,9 +570,13 @@ function faultFrom(error: unknown): JitFault {
 }
 
 function setWords(words: Uint32Array, at: number, value: bigint): void {
-  words[at] = Number(value & 0xffff_ffffn)
-  words[at + 1] = Number((value >> 32n) & 0xffff_ffffn)
+  words[at] = lowWord(value)
+  words[at + 1] = highWord(value)
 }
+
+/** Signed, as is the high one. */
+const lowWord = (value: bigint): number => Number(value & 0xffff_ffffn) | 0
+const highWord = (value: bigint): number => Number((value >> 32n) & 0xffff_ffffn) | 0
 
 function wordsAt(words: Uint32Array, at: number): bigint {
   const low = words[at] as number

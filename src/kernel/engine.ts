@@ -7,10 +7,20 @@ import type { ArenaUse } from '../maps/index.ts'
 
 const BPF_TIMER_SET_CALLBACK = 170
 
-export type RunOutcome =
-  | { readonly ok: true; readonly value: bigint }
-  /** `pc` is the index of the instruction that could not go on. */
-  | { readonly ok: false; readonly pc: number; readonly message: string }
+/** `pc` is the index of the instruction that could not go on. */
+export interface RunFailure {
+  readonly ok: false
+  readonly pc: number
+  readonly message: string
+}
+
+export type RunOutcome = { readonly ok: true; readonly value: bigint } | RunFailure
+
+/** A program with its environment, for what runs it often. */
+export interface KeptRun {
+  /** Undefined where it has run to its end. */
+  run(): RunFailure | undefined
+}
 
 export interface Executable {
   /** What the program was compiled to: a WebAssembly module. Undefined where it is not compiled. */
@@ -19,6 +29,11 @@ export interface Executable {
   run(environment: RunEnvironment): RunOutcome
   /** Calls the subprogram at `address`, which the program has given to a helper for later, with up to five arguments. */
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome
+  /**
+   * What runs from the first instruction again and again. Of those that are kept for one CPU no two may run at once.
+   * Undefined without memory.
+   */
+  keep(environment: RunEnvironment): KeptRun | undefined
 }
 
 /** A helper's environment whose `callback` the engine sets while a helper is being called. */

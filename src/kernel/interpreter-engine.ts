@@ -23,6 +23,7 @@ import {
   type Engine,
   type Executable,
   KEEPS_CALLBACK,
+  type KeptRun,
   type KfuncSource,
   type PrepareOptions,
   type RunEnvironment,
@@ -54,6 +55,15 @@ class Interpreted implements Executable {
 
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
     return this.#engine.call(this.prepared, address, args, environment)
+  }
+
+  keep(environment: RunEnvironment): KeptRun {
+    return {
+      run: () => {
+        const outcome = this.run(environment)
+        return outcome.ok ? undefined : outcome
+      },
+    }
   }
 }
 

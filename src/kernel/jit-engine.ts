@@ -5,6 +5,7 @@ import type { Program } from '../isa/index.ts'
 import {
   type CompiledProgram,
   Jit,
+  type JitFault,
   type JitHelper,
   type JitResult,
   type JitRunOptions,
@@ -16,9 +17,11 @@ import {
   type Engine,
   type Executable,
   KEEPS_CALLBACK,
+  type KeptRun,
   type KfuncSource,
   type PrepareOptions,
   type RunEnvironment,
+  type RunFailure,
   type RunOutcome,
 } from './engine.ts'
 
@@ -49,9 +52,13 @@ class Compiled implements Executable {
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
     return this.#engine.call(this.program, address, args, environment)
   }
+
+  keep(environment: RunEnvironment): KeptRun | undefined {
+    return this.#engine.keep(this.program, environment)
+  }
 }
 
-function failed({ fault }: Extract<JitResult, { ok: false }>): RunOutcome {
+function failed(fault: JitFault): RunFailure {
   // Of a bad argument, the interpreter's engine gives the cause alone.
   const message =
     fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
@@ -113,14 +120,23 @@ export class JitEngine implements Engine {
   }
 
   run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {
-    // As `#inside`, but without a closure for each run: probes come this way.
-    const outer = this.#environment
-    this.#environment = environment
-    try {
-      const result = this.#jit.run(program, environment.context, this.#optionsOf(environment.cpu))
-      return result.ok ? result : failed(result)
-    } finally {
-      this.#environment = outer
+    const options = this.#optionsOf(environment.cpu)
+    return this.#inside(environment, () => this.#jit.run(program, environment.context, options))
+  }
+
+  keep(program: CompiledProgram, environment: RunEnvironment): KeptRun | undefined {
+    const run = this.#jit.keep(program, environment.context, this.#optionsOf(environment.cpu))
+    if (run === undefined) return undefined
+    return {
+      run: () => {
+        const outer = this.#environment
+        this.#environment = environment
+        try {
+          return run.once() < 0 ? failed(run.fault as JitFault) : undefined
+        } finally {
+          this.#environment = outer
+        }
+      },
     }
   }
 
@@ -148,7 +164,7 @@ export class JitEngine implements Engine {
     this.#environment = environment
     try {
       const result = run()
-      return result.ok ? result : failed(result)
+      return result.ok ? result : failed(result.fault)
     } finally {
       this.#environment = outer
     }

@@ -1,4 +1,5 @@
 import type { Program } from '../isa/index.ts'
+import type { Grace } from '../memory/index.ts'
 import type { AttachTarget } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import type { Executable } from './engine.ts'
@@ -39,6 +40,7 @@ export class ProgramObject extends Counted {
   readonly id: number
   readonly loaded: LoadedProgram
   readonly #maps: MapObject[]
+  readonly #grace: Grace
   readonly #onEnd: (object: ProgramObject) => void
   runTimeNs = 0n
   runCount = 0n
@@ -47,11 +49,12 @@ export class ProgramObject extends Counted {
   readonly stdout = new ProgramStream()
   readonly stderr = new ProgramStream()
 
-  /** Takes over the references in `loaded`. */
-  constructor(id: number, loaded: LoadedProgram, onEnd: (object: ProgramObject) => void) {
+  /** Takes over the references in `loaded`, which go when no run can be under way any more. */
+  constructor(id: number, loaded: LoadedProgram, grace: Grace, onEnd: (object: ProgramObject) => void) {
     super()
     this.id = id
     this.loaded = loaded
+    this.#grace = grace
     this.#maps = [...loaded.maps]
     this.#onEnd = onEnd
   }
@@ -71,8 +74,10 @@ export class ProgramObject extends Counted {
 
   protected end(): void {
     this.#onEnd(this)
-    for (const map of this.#maps) map.put()
-    this.loaded.btf?.put()
+    this.#grace.defer(() => {
+      for (const map of this.#maps) map.put()
+      this.loaded.btf?.put()
+    })
   }
 }
 
