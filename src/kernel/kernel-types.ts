@@ -49,5 +49,8 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   const bytes = own === undefined || types === undefined ? added : appendTypes(types, own, added)
   // Both parts have been checked: the one when it was read, the other as it was written.
   const joined = Btf.parseTrusted(bytes)
-  return { bytes, types: joined instanceof Btf ? joined : undefined }
+  if (!(joined instanceof Btf)) return { bytes, types: undefined }
+  // The names are read now, and not by the first program that is proved.
+  joined.expectNames([...declaredWords])
+  return { bytes, types: joined }
 }
