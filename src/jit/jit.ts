@@ -20,7 +20,7 @@ import {
   FRAME_STEP,
   FRAMES,
   FRAMES_BYTES,
-  LAST_FRAME,
+  lastFrameFrom,
   MAX_FRAMES,
   MAX_TAIL_CALLS,
   RUN_BYTES,
@@ -300,19 +300,18 @@ export class Jit {
       if (result.kind === 'throw') throw new ExceptionSignal(program, result.cookie)
       throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
     }
-    return this.#tailCall(result, run, frame, pc)
+    return this.#tailCall(result, run, frame)
   }
 
-  #tailCall({ tailCall }: JitTailCall, run: number, frame: number, pc: number): number {
+  #tailCall({ tailCall }: JitTailCall, run: number, frame: number): number {
     const { words } = this.#arena
     const count = (run + runBlock.tailCalls) >>> 2
     // The program goes on with r0 as it was.
     if ((words[count] as number) >= MAX_TAIL_CALLS) return 0
     words[count] = (words[count] as number) + 1
-    // It may open all the frames that a verifier allows, and none of them counts itself.
-    if (tailCall.isProved && frame < run + LAST_FRAME) {
-      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
-    }
+    const lastAt = (run + runBlock.lastFrame) >>> 2
+    const last = words[lastAt] as number
+    words[lastAt] = lastFrameFrom(frame)
     const caller = this.#now.program
     this.#now.program = tailCall
     const opens = tailCall.isProved && caller?.isProved === false
@@ -323,6 +322,7 @@ export class Jit {
     if (opens) this.#arena.setAccess(inner, frame - inner, 'none')
     else if (caller?.isProved === true) this.#arena.setAccess(inner, frame - inner, 'write')
     this.#now.program = caller
+    this.#arena.words[lastAt] = last
     return 1
   }
 
@@ -338,9 +338,9 @@ export class Jit {
     const index = program.callbackEntries.indexOf(Number(address - FUNCTION_BASE) / 8)
     if (callback === undefined || index < 0) throw new FaultSignal({ kind: 'not-a-function', pc, address })
     const inner = frame - FRAME_STEP
-    if (inner < run + (program.isProved ? FRAMES : LAST_FRAME))
-      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     const { words } = this.#arena
+    if (inner < (words[(run + runBlock.lastFrame) >>> 2] as number))
+      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     for (const [n, value] of args.entries()) setWords(words, (run >>> 2) + 2 * n, value)
     if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'write')
     const outer = this.#now.program
@@ -478,6 +478,7 @@ export class JitRun implements Disposable {
     words[at + runBlock.cpu / 4] = this.#cpu
     words[at + runBlock.tailCalls / 4] = 0
     words[at + runBlock.fuel / 4] = this.#budget
+    words[at + runBlock.lastFrame / 4] = lastFrameFrom(this.#block + FIRST_FRAME)
     const now = this.#now
     const { program, budget } = now
     now.program = this.#program
@@ -525,6 +526,7 @@ export class JitRun implements Disposable {
     const { words } = this.#arena
     const at = this.#block >>> 2
     for (const [n, value] of args.entries()) setWords(words, at + 2 * n, value)
+    words[at + runBlock.lastFrame / 4] = lastFrameFrom(this.#block + FIRST_FRAME)
     callback(index, this.#block + FIRST_FRAME)
     return this.#arena.words[(this.#block + runBlock.result) >>> 2] as number
   }

@@ -39,7 +39,7 @@ import { CallTranslator } from './calls.ts'
 import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
-import { FRAME_STEP, LAST_FRAME, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import { RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
 import { isLookup } from './map-calls.ts'
 import { PagedAccess } from './paged-access.ts'
 import type { DecodedProgram } from './program.ts'
@@ -180,8 +180,8 @@ export class ModuleContext {
   }
 
   checkDepth(frame: Code<'i32'>, pc: number): Code {
-    const place = i32.and(frame, i32.const(RUN_BYTES - 1))
-    return when(i32.lt_u(place, i32.const(LAST_FRAME + FRAME_STEP)), this.fault(faultCode.callDepth, pc))
+    const last = load32.full(this.runOf(frame), runBlock.lastFrame)
+    return when(i32.le_u(frame, last), this.fault(faultCode.callDepth, pc))
   }
 
   openFrame(frame: Code<'i32'>): Code {

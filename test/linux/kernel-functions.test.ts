@@ -1,5 +1,5 @@
 /**
- * Kernel functions, timers, lists, trees and kernel pointers at run time: each program runs on the Linux that runs the
+ * Kernel functions, timers, lists, trees, kernel pointers, chains of tail calls at run time: each program runs on the Linux that runs the
  * tests, in this project's compiler and in its interpreter, and all three must leave the same. Where there is no Linux to
  * be asked, the two engines are held to each other.
  *
@@ -31,7 +31,7 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system']
+const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system', 'tail-calls']
 
 const LATER_MS = 20
 
