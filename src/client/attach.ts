@@ -4,6 +4,7 @@ import { attachIterator, type IteratorScope } from './attach-iterator.ts'
 import { attachKprobe } from './attach-kprobe.ts'
 import { attachKprobeMulti } from './attach-kprobe-multi.ts'
 import { attachKsyscall } from './attach-ksyscall.ts'
+import { attachPerfEvent, type PerfEventPlace } from './attach-perf-event.ts'
 import { attachToPlace, type Place } from './attach-place.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachTracing } from './attach-tracing.ts'
@@ -36,7 +37,7 @@ export interface ProgramToAttach {
 export function attachProgram(
   syscalls: Syscalls,
   { spec, fd, usdt }: ProgramToAttach,
-  target: AttachTarget | Place,
+  target: AttachTarget | Place | PerfEventPlace,
   options: AttachOptions,
 ): Link | AttachError {
   const { name, section, definition } = spec
@@ -63,7 +64,11 @@ export function attachProgram(
     case 'xdp':
     case 'cgroup':
     case 'netns':
+    case 'netfilter':
+    case 'sockmap':
       return attachToPlace(syscalls, { ...common, target, attachType: definition.expectedAttachType })
+    case 'perfEvent':
+      return attachPerfEvent(syscalls, { ...common, target })
     case 'none':
       return new AttachError(
         'no-target',
