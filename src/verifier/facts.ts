@@ -17,6 +17,19 @@ export interface KfuncCallFacts {
   readonly nodeOffset?: number
 }
 
+/** A function of the program, as far as others may attach to it. */
+export interface ProvedFunction {
+  /** Slot of its first instruction. */
+  readonly start: number
+  /** FUNC in the program's types. */
+  readonly typeId: number
+  /** Callers pass what its type says: nothing else is known of it where they do not. */
+  readonly isReliable: boolean
+  readonly isExceptionCallback: boolean
+  readonly changesPacket: boolean
+  readonly mightSleep: boolean
+}
+
 export interface ProgramFacts {
   /** In the order of their starts; the first is the program's entry. */
   readonly subprograms: readonly SlotRange[]
@@ -39,12 +52,14 @@ export interface ProgramFacts {
   readonly kfuncCalls: ReadonlyMap<number, KfuncCallFacts>
   /** Slot of the subprogram that exceptions go to; undefined: there is none. */
   readonly exceptionCallback: number | undefined
+  /** Those that the program's types name and some path reaches; Linux has removed the others. */
+  readonly functions: readonly ProvedFunction[]
 }
 
 /** Bit of r1. */
 const CONTEXT_REGISTER = 1 << 1
 
-export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof): ProgramFacts {
+export function factsOf({ input, notes, subprograms, length, exceptionCallback }: Proof): ProgramFacts {
   const slots = (holds: (slot: number) => boolean): Set<number> => {
     const found = new Set<number>()
     for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
@@ -60,5 +75,18 @@ export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof
     arenaArithmetic: slots((slot) => notes.arenaArithmetic[slot] === 1),
     kfuncCalls: notes.kfuncCalls,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
+    functions:
+      input.functions.length === 0
+        ? []
+        : subprograms
+            .filter(({ start, end }) => notes.seen.subarray(start, end).includes(1))
+            .map((s) => ({
+              start: s.start,
+              typeId: s.typeId,
+              isReliable: !s.argumentsAreUnreliable,
+              isExceptionCallback: s.isExceptionCallback,
+              changesPacket: s.changesPacket,
+              mightSleep: s.mightSleep,
+            })),
   }
 }
