@@ -174,6 +174,35 @@ export class Run implements HelperContext {
     return true
   }
 
+  /** Calls the function at `entry`, which something stands for, in a frame of its own; false, with a fault, as `execute`. */
+  callHooked(entry: number, pc: number): boolean {
+    if (!this.enter(pc, pc)) return false
+    if (!this.executeFunction(entry)) return false
+    this.leave()
+    return true
+  }
+
+  /** Runs the function at `entry`, or what stands for it, in the current frame; false as `execute`. */
+  executeFunction(entry: number): boolean {
+    const hook = this.program.hooks?.get(entry)
+    if (hook === undefined) return execute(this, entry)
+    const { depth } = this
+    const { r } = this.file
+    const args = [r[1]!, r[2]!, r[3]!, r[4]!, r[5]!]
+    const result = hook.call(args, () => {
+      if (!execute(this, entry)) return undefined
+      return this.file.r[0]!
+    })
+    if (this.fault !== undefined) return false
+    if (this.depth !== depth) throw new Error(`a function ended at depth ${this.depth}, not ${depth}`)
+    if (typeof result !== 'bigint') {
+      this.fault = { kind: 'hook', pc: entry, reason: result.reason }
+      return false
+    }
+    this.file.r[0] = result
+    return true
+  }
+
   callback(address: bigint, r1: bigint, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n): bigint | undefined {
     if (this.fault !== undefined) return undefined
     const { pc } = this
@@ -190,7 +219,7 @@ export class Run implements HelperContext {
     r[4] = r4
     r[5] = r5
     const depth = this.depth
-    const ended = execute(this, entry)
+    const ended = this.executeFunction(entry)
     this.pc = pc
     if (!ended) return undefined
     if (this.depth !== depth) throw new Error(`a callback ended at depth ${this.depth}, not ${depth}`)

@@ -6,7 +6,7 @@
  *   (`layout.ts`), kept for the next.
  * - A fault unwinds compiled code by an exception that never leaves this folder.
  */
-import type { HelperFault } from '../helpers/index.ts'
+import type { FunctionHook, FunctionHooks, HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import { type ArenaUse, HashBase, RingBuffer } from '../maps/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
@@ -40,6 +40,10 @@ export interface JitOptions {
   readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to; nothing in the text calls it. */
   readonly exceptionCallback?: number | undefined
+  /** What stands for functions of the program. */
+  readonly hooks?: FunctionHooks | undefined
+  /** Whether it is run by `enter`, with up to five arguments. Default false. */
+  readonly takesArguments?: boolean
   /** For names in stack traces and profiles. */
   readonly name?: string
   /** Whether to note which instruction each piece of code is for, as `marks` of the compiled program. */
@@ -100,6 +104,8 @@ export class Jit {
     const extraEntries = exceptionCallback === undefined ? [] : [exceptionCallback]
     const context = new ModuleContext(decodeProgram(program, extraEntries), {
       extraEntries,
+      hooks: options.hooks,
+      takesArguments: options.takesArguments ?? false,
       isProved: options.isProved ?? false,
       isTraced: options.isTraced ?? false,
       ...(options.foreignLoads === undefined ? {} : { foreignLoads: options.foreignLoads }),
@@ -115,6 +121,7 @@ export class Jit {
     })
     const marks = options.isTraced === true ? new Map<string, MarkPlace[]>() : undefined
     const bytes = context.encode(marks)
+    let exports: CompiledProgram['exports'] | undefined
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       arena: { memory: this.#arena.memory },
       run: this.#run,
@@ -124,7 +131,16 @@ export class Jit {
       // Not shared: a kernel numbers its functions anew for some calls.
       kfunc: this.#importsBy(new Map<string, unknown>(), (key) => this.#kfuncImport(String(key))),
       map: this.#importsBy(new Map<string, unknown>(), (key) => this.#mapImport(String(key))),
+      hook: this.#importsBy(new Map<string, unknown>(), (key) => {
+        const entry = Number(key)
+        const hook = options.hooks?.get(entry)
+        if (hook === undefined) throw new Error(`nothing stands for function ${entry}`)
+        return (run: number, frame: number) =>
+          this.#callHook(hook, entry, run, () => exports?.[`function ${entry}`]?.(frame))
+      }),
     })
+    // Copied: the object that WebAssembly gives is a dictionary, in which each call would look its function up.
+    exports = { ...(instance.exports as unknown as CompiledProgram['exports']) }
     for (const [name, value] of Object.entries(instance.exports)) {
       const [what, address] = name.split(' ')
       if (what !== 'release' || address === undefined) continue
@@ -132,8 +148,6 @@ export class Jit {
       if (map instanceof HashBase) map.elements.compiledRelease ??= value as () => void
     }
     const { callbackEntries } = context
-    // Copied: the object that WebAssembly gives is a dictionary, in which each call would look its function up.
-    const exports = { ...(instance.exports as unknown as CompiledProgram['exports']) }
     return {
       isProved: options.isProved ?? false,
       ...(marks === undefined ? {} : { marks }),
@@ -152,6 +166,19 @@ export class Jit {
       if (run.once() < 0) return { ok: false, fault: run.fault as JitFault }
       const { value } = run
       return value === 0n ? GAVE_ZERO : { ok: true, value }
+    } finally {
+      run[Symbol.dispose]()
+    }
+  }
+
+  /** As `run`, with r1 and as many of those behind it as there are; of programs that are compiled so. */
+  enter(program: CompiledProgram, args: readonly bigint[], options: JitRunOptions = {}): JitResult {
+    const [r1 = 0n, r2 = 0n, ...others] = args
+    const run = this.open(program, r1, { ...options, r2 })
+    if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
+    try {
+      run.giveMore(others)
+      return run.once() < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -351,6 +378,19 @@ export class Jit {
     return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
   }
 
+  /** Leaves in the run's block what stands for a function gives; `itself` runs the function, with what the block holds. */
+  #callHook(hook: FunctionHook, entry: number, run: number, itself: () => void): void {
+    const at = run >>> 2
+    const args = [0, 1, 2, 3, 4].map((n) => wordsAt(this.#arena.words, at + 2 * n))
+    const result = hook.call(args, () => {
+      for (const [n, value] of args.entries()) setWords(this.#arena.words, at + 2 * n, value)
+      itself()
+      return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
+    })
+    if (typeof result !== 'bigint') throw new FaultSignal({ kind: 'hook', pc: entry, reason: result.reason })
+    setWords(this.#arena.words, (run + runBlock.result) >>> 2, result)
+  }
+
   #readForeign(run: number, low: number, high: number, sizeBytes: number): void {
     const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
     // Apart from the arena, whose bytes move where what is asked makes it grow.
@@ -457,6 +497,12 @@ export class JitRun implements Disposable {
     }
     this.#r2Low = r2 === undefined ? 0 : lowWord(r2)
     this.#r2High = r2 === undefined ? 0 : highWord(r2)
+  }
+
+  /** r3 and those behind it, for the next run. */
+  giveMore(others: readonly bigint[]): void {
+    const at = (this.#block >>> 2) + 4
+    for (const [n, value] of others.entries()) setWords(this.#arena.words, at + 2 * n, value)
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
