@@ -24,7 +24,6 @@ export class AttachedProgram {
   readonly program: ProgramObject
   readonly #runner: ProgramRunner
   readonly #grace: Grace
-  readonly #usesContext: boolean
   readonly #address: bigint
   readonly #cookie: bigint
   /** By CPU. */
@@ -35,7 +34,6 @@ export class AttachedProgram {
     this.#runner = runner
     this.#grace = runner.host.grace
     this.program = program
-    this.#usesContext = program.loaded.usesContext
     this.#address = address
     this.#cookie = cookie
   }
@@ -49,7 +47,7 @@ export class AttachedProgram {
       this.#countRecursion()
       return
     }
-    if (this.#usesContext) on.writeRegisters(cpu)
+    if (this.program.usesContext) on.writeRegisters(cpu)
     this.#run(ready)
   }
 

@@ -1,7 +1,7 @@
 /**
  * How programs are run: an engine makes something executable of a program whose references are resolved.
  */
-import type { HelperEnvironment, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
+import type { HelperEnvironment, HookFault, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import type { ArenaUse } from '../maps/index.ts'
 
@@ -34,6 +34,21 @@ export interface Executable {
    * Undefined without memory.
    */
   keep(environment: RunEnvironment): KeptRun | undefined
+  /** Runs from the first instruction with up to five arguments; of programs that were prepared so. */
+  enter(args: readonly bigint[], environment: RunEnvironment): RunOutcome
+  /** From the next run on, `hook` stands for the function at a slot; undefined: the function itself does again. */
+  hook(slot: number, hook: ProgramHook | undefined): void
+}
+
+/** What stands for a function of a program; see `FunctionHook`. */
+export interface ProgramHook {
+  readonly argumentCount: number
+  /** `environment` is that of the run that makes the call. */
+  call(
+    environment: RunEnvironment,
+    args: readonly bigint[],
+    proceed: () => bigint | undefined,
+  ): bigint | HookFault
 }
 
 /** A helper's environment whose `callback` the engine sets while a helper is being called. */
@@ -54,6 +69,8 @@ export interface PrepareOptions {
   readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to. */
   readonly exceptionCallback?: number | undefined
+  /** Whether it stands for a function, with up to five arguments. Default false: it has a context. */
+  readonly takesArguments?: boolean
   /** For names in stack traces and profiles. */
   readonly name?: string
 }

@@ -1,14 +1,16 @@
 /**
- * The types that this kernel shows: the operating system's own, and behind them the functions that programs may call
- * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
+ * The types that this kernel shows: the operating system's own, and behind them the contexts of programs and the
+ * functions that they may call with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
  * theirs; a function that takes what only they could have (a task) is there only if they have it.
  */
 import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations, declaredScalars } from '../btf/index.ts'
 import { kfuncBodies, kfuncStructs } from '../helpers/index.ts'
+import { kernelContextStructs } from './contexts/layout.ts'
 
 const STRUCT = /struct \w+/g
 /** Structs that are declared where the operating system has none. */
-const known: ReadonlySet<string> = new Set(kfuncStructs.flatMap((text) => text.match(/^struct \w+/) ?? []))
+const structs: readonly string[] = [...kfuncStructs, ...kernelContextStructs]
+const known: ReadonlySet<string> = new Set(structs.flatMap((text) => text.match(/^struct \w+/) ?? []))
 
 /** A section, and the types that were read from it; undefined where it holds none. */
 export interface KernelTypes {
@@ -18,7 +20,7 @@ export interface KernelTypes {
 
 /** Every word of the declarations: names of types and functions are among them. */
 const declaredWords: ReadonlySet<string> = new Set(
-  [...kfuncStructs, ...[...kfuncBodies].map(([, { declaration }]) => declaration)].flatMap(
+  [...structs, ...[...kfuncBodies].map(([, { declaration }]) => declaration)].flatMap(
     (text) => text.match(/\w+/g) ?? [],
   ),
 )
@@ -37,7 +39,7 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   )
   if (own !== undefined && missing.length === 0) return { bytes: own, types }
   const writer = new BtfWriter(types === undefined ? {} : { base: types, sharesStrings: false })
-  const declarations = new Declarations(writer, types, kfuncStructs)
+  const declarations = new Declarations(writer, types, structs)
   // The verifier looks some of them up by name.
   for (const struct of known) declarations.struct(struct.slice('struct '.length))
   for (const [, { declaration }] of missing) {

@@ -75,12 +75,12 @@ export class MapObject extends Counted {
   }
 
   /**
-   * Whether a program array may call, or be called by, `program`: all must be of one kind, since a tail call goes on
-   * with the caller's context. The first one decides.
+   * Whether a program array may call, or be called by, a program of this type: all must be of one, since a tail call
+   * goes on with the caller's context. The first one decides.
    */
-  admits(program: { readonly type: { readonly type: number } }): boolean {
-    this.#programType ??= program.type.type
-    return this.#programType === program.type.type
+  admits(programType: number): boolean {
+    this.#programType ??= programType
+    return this.#programType === programType
   }
 
   /** Who holds it beside user space. */

@@ -6,7 +6,10 @@
  * - Runs are inside of a grace period, and what a program holds is let go behind one: it may be unloaded by what it
  *   sets off.
  */
+import type { HookFault } from '../helpers/index.ts'
 import { AttachedProgram } from './attached-program.ts'
+import type { RunEnvironment } from './engine.ts'
+import { CALL_BYTES, CALL_HEADER_BYTES, type FunctionCall, writeCall } from './function-call.ts'
 import type { ProgramObject } from './program-object.ts'
 import { registerLayouts } from './registers.ts'
 import { Environment, type Invocation, type RunnerHost } from './run-environment.ts'
@@ -24,6 +27,8 @@ interface Callee {
 export class ProgramRunner {
   readonly host: RunnerHost
   readonly #cpus: readonly TracingCpu[]
+  /** Blocks for the arguments of calls of programs' functions that nobody is using. */
+  readonly #idleCalls: number[] = []
   readonly #faults: ProgramFault[] = []
   faultCount = 0
   recursionMisses = 0
@@ -48,6 +53,52 @@ export class ProgramRunner {
   /** A tracing program at a place whose bpf_get_func_ip() is `address`. Takes no reference. */
   attach(program: ProgramObject, address: bigint, cookie: bigint): AttachedProgram {
     return new AttachedProgram(this, program, address, cookie)
+  }
+
+  /**
+   * Runs a tracing program at a call of another program's function. That may itself be a program at such a call, each
+   * has arguments of its own; only itself a program does not run inside of.
+   */
+  runAround(program: ProgramObject, cpu: number, call: FunctionCall, address: bigint, cookie: bigint): void {
+    const { arena } = this.host
+    if (program.running.has(cpu)) {
+      program.recursionMisses++
+      this.recursionMisses++
+      return
+    }
+    const block = this.#idleCalls.pop() ?? arena.allocate(CALL_BYTES, { access: 'read' })
+    if (block === undefined) {
+      this.reportFault(program, -1, 'no memory for the arguments of the call')
+      return
+    }
+    const context = block + CALL_HEADER_BYTES
+    writeCall(arena.view, context, call)
+    const at = { cpu, context: arena.address(context), probedAddress: address, cookie }
+    program.running.add(cpu)
+    try {
+      this.run(program, at)
+    } finally {
+      program.running.delete(cpu)
+      this.#idleCalls.push(block)
+    }
+  }
+
+  /** Runs a program in the place of a function of another one, with what that has around it: r0, or why there is none. */
+  runInPlace(program: ProgramObject, args: readonly bigint[], outer: RunEnvironment): bigint | HookFault {
+    const { cpu, context, packetBuffer: packet, system } = outer
+    const environment = new Environment(this.host, {
+      cpu,
+      context,
+      probedAddress: outer.probedAddress(),
+      cookie: outer.attachCookie(),
+      ...(packet === undefined ? {} : { packet }),
+      ...(system === undefined ? {} : { system }),
+    })
+    // Statistics are the caller's: it is one program that runs.
+    const outcome = program.executable.enter(args, environment)
+    if (outcome.ok) return outcome.value
+    this.reportFault(program, outcome.pc, outcome.message)
+    return { kind: 'fault', reason: `program ${program.id} in its place: ${outcome.message}` }
   }
 
   /** r0, or undefined after a run-time error. */

@@ -5,6 +5,7 @@ import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
+import { runsAs } from '../program-target.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
@@ -30,7 +31,7 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const verdict = core.verifier.verify(inputOf(core, load))
   if (!verdict.accepted) return verdict
   const { attach } = copied
-  if (attach !== undefined && attachesToFunction(attr)) {
+  if (attach !== undefined && attach.isProgram !== true && attachesToFunction(attr)) {
     const types = core.kernelBtf?.types
     const name = types?.nameOf(attach.btfId as BtfId) ?? ''
     if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
@@ -55,7 +56,7 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
   }
   for (const map of references.programArrays()) {
-    if (!map.admits({ type: copied.type })) return reject(EINVAL, undefined, '')
+    if (!map.admits(runsAs(copied.type.type, attach?.program))) return reject(EINVAL, undefined, '')
   }
   return verdict
 }
@@ -93,7 +94,8 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
 /** Whether the program is for a function, which must be there; raw tracepoints and iterators are types alone. */
 function attachesToFunction(attr: ProgramAttr): boolean {
   if (attr.prog_type !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return false
-  return programType(attr.prog_type)?.linkAttachTypes.includes(attachTypeOf(attr)) === true
+  const places = programType(attr.prog_type)?.linkAttachTypes ?? []
+  return places === 'any' || places.includes(attachTypeOf(attr))
 }
 
 /** Source: check_attach_btf_id() of kernel/bpf/verifier.c of Linux. */

@@ -5,7 +5,15 @@
  * Source: prog_fd_array_get_ptr(), perf_event_fd_array_get_ptr() of kernel/bpf/arraymap.c, bpf_prog_map_compatible()
  * of kernel/bpf/core.c of Linux.
  */
-import { BPF_ATTACH_TYPE, BPF_MAP_TYPE, BPF_PROG_TYPE, EBADF, EINVAL, ENOTSOCK } from '../../abi/index.ts'
+import {
+  BPF_ATTACH_TYPE,
+  BPF_MAP_TYPE,
+  BPF_PROG_TYPE,
+  EBADF,
+  EBUSY,
+  EINVAL,
+  ENOTSOCK,
+} from '../../abi/index.ts'
 import {
   type ArrayOfMaps,
   type DeviceHash,
@@ -92,10 +100,18 @@ function connectPrograms(core: KernelCore, object: MapObject): void {
       if (core.updating === undefined) return -EBADF
       const program = programOf(core.updating.process, fd)
       if (typeof program === 'number') return program
-      return object.admits(program.loaded) ? program.get() : -EINVAL
+      const { type } = program.loaded.type
+      if (type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT || !object.admits(type)) return -EINVAL
+      // What replaces a function of it might come back here by a tail call, without an end.
+      if (program.extensions > 0) return -EBUSY
+      program.arrayEntries++
+      return program.get()
     },
     idOf: (program) => program.id,
-    release: (program) => program.put(),
+    release: (program) => {
+      program.arrayEntries--
+      program.put()
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 /** Extensions of programs, and programs that trace programs: who may attach where, and what they find there. */
 import { describe, expect, test } from 'vitest'
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
-import { BTF_KIND, BTF_LINKAGE, Btf, type BtfId, BtfWriter } from '../../btf/index.ts'
+import { BTF_KIND, type Btf, type BtfId } from '../../btf/index.ts'
+import { functionTypes } from '../../btf/testing/function-types.ts'
 import { helperByName } from '../../helpers/index.ts'
 import { assemble } from '../../isa/index.ts'
 import type { ProvedFunction } from '../facts.ts'
@@ -12,58 +13,13 @@ import { attachmentError } from './attach-program.ts'
 const T = BPF_PROG_TYPE
 const A = BPF_ATTACH_TYPE
 
-/**
- * Functions, global unless they begin with `static`, of `int`, `u64`, pointers to `int` and to structs that have one
- * pointer as their member.
- */
-function typesOf(...declarations: readonly string[]): Btf {
-  const writer = new BtfWriter()
-  const known = new Map<string, BtfId>([['void', 0 as BtfId]])
-  const integer = (name: string, size: number, isSigned: boolean) => {
-    const form = { isSigned, isChar: false, isBool: false, bits: size * 8, bitOffset: 0 }
-    return writer.add({ kind: BTF_KIND.INT, name, size, ...form })
-  }
-  known.set('int', integer('int', 4, true))
-  known.set('u64', integer('u64', 8, false))
-  const typeOf = (name: string): BtfId => {
-    const id = known.get(name)
-    if (id !== undefined) return id
-    const made = name.endsWith(' *')
-      ? writer.add({ kind: BTF_KIND.PTR, name: '', type: typeOf(name.slice(0, -2)) })
-      : writer.add({
-          kind: BTF_KIND.STRUCT,
-          name: name.replace('struct ', ''),
-          size: 8,
-          members: [{ name: 'data', type: typeOf('void *'), bitOffset: 0, bitSize: 0 }],
-        })
-    known.set(name, made)
-    return made
-  }
-  for (const declaration of declarations) {
-    const [, isStatic, returns, name, list] = /^(static )?(\w+) (\w+)\((.*)\)$/.exec(declaration) ?? []
-    const parameters = (list as string).split(', ').map((text) => {
-      const [, type, parameter] = /^(.*?\*?)\s?(\w+)$/.exec(text) ?? []
-      return { name: parameter as string, type: typeOf((type as string).trim()) }
-    })
-    const form = { returns: typeOf(returns as string), parameters, isVariadic: false }
-    const type = writer.add({ kind: BTF_KIND.FUNC_PROTO, name: '', ...form })
-    const linkage = isStatic === undefined ? BTF_LINKAGE.GLOBAL : BTF_LINKAGE.STATIC
-    writer.add({ kind: BTF_KIND.FUNC, name: name as string, type, linkage })
-  }
-  const bytes = writer.finish()
-  if (!(bytes instanceof Uint8Array)) throw bytes
-  const parsed = Btf.parse(bytes)
-  if (!(parsed instanceof Btf)) throw parsed
-  return parsed
-}
-
 const idOf = (btf: Btf, name: string): BtfId => {
   const id = btf.find(name, BTF_KIND.FUNC)
   if (id === undefined) throw new Error(`no function ${name}`)
   return id
 }
 
-const targetTypes = typesOf(
+const targetTypes = functionTypes(
   'int main(struct xdp_md *context)',
   'int twice(int number)',
   'int both(struct xdp_md *context, u64 number)',
@@ -93,7 +49,7 @@ const xdp: TargetProgram = {
   tracesTracing: false,
 }
 
-const kernelTypes = typesOf('int kernel_function(struct xdp_buff *a, struct sk_buff *b)')
+const kernelTypes = functionTypes('int kernel_function(struct xdp_buff *a, struct sk_buff *b)')
 
 interface Attaching {
   readonly declaration?: string
@@ -106,7 +62,7 @@ interface Attaching {
 function extend(source: string, { declaration, to = 'twice', target = {}, more = {} }: Attaching = {}) {
   const assembled = assemble(source, { helperId: (name) => helperByName(name)?.id })
   if (!assembled.ok) throw new Error(JSON.stringify(assembled.errors))
-  const btf = typesOf(declaration ?? 'int mine(int number)')
+  const btf = functionTypes(declaration ?? 'int mine(int number)')
   const typeId = [...btf.ids()].find((id) => btf.kindOf(id) === BTF_KIND.FUNC) as BtfId
   const verdict = prove({
     instructions: assembled.program,
@@ -240,7 +196,7 @@ describe('an extension', () => {
   })
 
   test('stays with the kind of program that it was proved for', () => {
-    const btf = typesOf('int mine(int number)')
+    const btf = functionTypes('int mine(int number)')
     const attacher = {
       programType: T.BPF_PROG_TYPE_EXT,
       expectedAttachType: 0,
