@@ -23,6 +23,11 @@ export interface AttachOptions {
   readonly cookie?: bigint
   /** One cookie for each of the `symbols` of a target that names several. */
   readonly cookies?: readonly bigint[]
+  /**
+   * freplace: the program whose function is replaced, of the same kind as the one that it was loaded for. Default: that
+   * one, until it was attached there.
+   */
+  readonly targetProgram?: { readonly fd: number }
   /** Iterators: what of the kernel is walked. Default: all that there is. */
   readonly over?: IteratorScope
 }

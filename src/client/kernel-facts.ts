@@ -7,7 +7,7 @@ import { Btf, type BtfError } from '../btf/index.ts'
 import { loadProgram } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
 import { gunzip } from './gunzip.ts'
-import { btfInfo, loadedBtf, objectIds, openObjectById, programInfo } from './kernel-objects.ts'
+import { btfInfo, loadedBtf, objectIds, openObjectById, typesOfProgram } from './kernel-objects.ts'
 import { KERNEL_TYPES, kernelTypes } from './kernel-types.ts'
 import type { LoadOptions } from './load-options.ts'
 import { Owner } from './owner.ts'
@@ -86,9 +86,7 @@ export class KernelFacts implements Disposable {
 
   /** Types of a loaded program; undefined where it was loaded without. */
   typesOfProgram(fd: number): Btf | SyscallError | BtfError | undefined {
-    const info = programInfo(this.#syscalls, fd)
-    if (info instanceof SyscallError) return info
-    return info.btf_id === 0 ? undefined : loadedBtf(this.#syscalls, info.btf_id)
+    return typesOfProgram(this.#syscalls, fd)
   }
 
   /** The kernel's types, then those of its modules, as CO-RE searches them. */

@@ -98,7 +98,11 @@ export function checkTargetProgram(
   if (!isExtension && expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP) {
     throw refuse('Only FENTRY/FEXIT progs are attachable to another BPF prog')
   }
-  // An iterator is one of the kernel's functions.
+  if (!isExtension && expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_ITER) {
+    checkModel(btf, name, prototypeOf(btf, type), expectedAttachType)
+    // What is walked has one of the kernel's functions.
+    throw refuse('')
+  }
   if (!isExtension && !ON_FUNCTIONS.includes(expectedAttachType)) throw refuse('')
   if (isExtension) checkSameType(attacher, btf, type)
   const { provedFor } = attacher
