@@ -1,6 +1,6 @@
 import type { Program } from '../isa/index.ts'
 import type { Grace } from '../memory/index.ts'
-import type { AttachTarget, FunctionInfo, ProvedFunction } from '../verifier/index.ts'
+import type { AttachTarget, FunctionInfo, ProgramFacts, ProvedFunction } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import type { Executable, ProgramHook } from './engine.ts'
 import type { MapObject } from './map-object.ts'
@@ -20,6 +20,7 @@ export interface LoadedProgram {
   readonly target: ProgramObject | undefined
   /** BPF_F_* of BPF_PROG_LOAD. */
   readonly flags: number
+  readonly attachedTo: ProgramFacts['attachedTo']
   /** What others may attach to. */
   readonly functions: readonly ProvedFunction[]
   readonly functionInfo: readonly FunctionInfo[]

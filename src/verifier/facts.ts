@@ -52,6 +52,8 @@ export interface ProgramFacts {
   readonly kfuncCalls: ReadonlyMap<number, KfuncCallFacts>
   /** Slot of the subprogram that exceptions go to; undefined: there is none. */
   readonly exceptionCallback: number | undefined
+  /** The type of the function that the program is for, where that has one. */
+  readonly attachedTo: { readonly btf: Btf; readonly prototypeId: number } | undefined
   /** Those that the program's types name and some path reaches; Linux has removed the others. */
   readonly functions: readonly ProvedFunction[]
 }
@@ -59,7 +61,14 @@ export interface ProgramFacts {
 /** Bit of r1. */
 const CONTEXT_REGISTER = 1 << 1
 
-export function factsOf({ input, notes, subprograms, length, exceptionCallback }: Proof): ProgramFacts {
+export function factsOf({
+  input,
+  notes,
+  subprograms,
+  length,
+  exceptionCallback,
+  target,
+}: Proof): ProgramFacts {
   const slots = (holds: (slot: number) => boolean): Set<number> => {
     const found = new Set<number>()
     for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
@@ -75,6 +84,8 @@ export function factsOf({ input, notes, subprograms, length, exceptionCallback }
     arenaArithmetic: slots((slot) => notes.arenaArithmetic[slot] === 1),
     kfuncCalls: notes.kfuncCalls,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
+    attachedTo:
+      target?.prototype === undefined ? undefined : { btf: target.btf, prototypeId: target.prototype.id },
     functions:
       input.functions.length === 0
         ? []

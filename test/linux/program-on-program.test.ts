@@ -6,12 +6,20 @@
  * of tracing programs show what it asks of a target; they are refused by both kernels in the end.
  */
 import { afterAll, describe, expect, test } from 'vitest'
-import { BPF_ATTACH_TYPE, BPF_PROG_TYPE, EPERM, type Syscalls } from '../../src/abi/index.ts'
-import { Caller } from '../../src/kernel/testing/caller.ts'
+import {
+  BPF_ATTACH_TYPE,
+  BPF_F_XDP_HAS_FRAGS,
+  BPF_MAP_TYPE,
+  BPF_PROG_TYPE,
+  EPERM,
+  type Syscalls,
+} from '../../src/abi/index.ts'
+import { Caller, u32 } from '../../src/kernel/testing/caller.ts'
 import { loadTyped, type TypedProgram } from '../../src/kernel/testing/typed-program.ts'
 import { openBoth } from './two-kernels.ts'
 
-const { BPF_PROG_TYPE_EXT, BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_TRACING } = BPF_PROG_TYPE
+const { BPF_PROG_TYPE_EXT, BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_XDP } =
+  BPF_PROG_TYPE
 const { BPF_TRACE_FENTRY, BPF_TRACE_FEXIT, BPF_TRACE_ITER, BPF_TRACE_RAW_TP, BPF_MODIFY_RETURN } =
   BPF_ATTACH_TYPE
 
@@ -132,6 +140,44 @@ describe.skipIf(why !== '')(`both kernels${why && ` (skipped: ${why})`}`, () => 
       const said = answer(caller, attr)
       syscalls.close(fd)
       return said
+    }
+    expect(ask(ours)).toEqual(ask(linux))
+  })
+
+  test.each([
+    ['attach types of XDP', BPF_PROG_TYPE_XDP, [0, BPF_ATTACH_TYPE.BPF_XDP], [0, 0]],
+    ['the same attach type', BPF_PROG_TYPE_XDP, [BPF_ATTACH_TYPE.BPF_XDP, BPF_ATTACH_TYPE.BPF_XDP], [0, 0]],
+    ['XDP with fragments', BPF_PROG_TYPE_XDP, [0, 0], [BPF_F_XDP_HAS_FRAGS, 0]],
+    ['attach types that mean nothing', BPF_PROG_TYPE_SOCKET_FILTER, [0, 5], [0, 0]],
+  ] as const)('let the same programs into one array: %s', (_what, prog_type, attachTypes, flags) => {
+    const ask = (syscalls: Syscalls) => {
+      const caller = new Caller(syscalls)
+      const newArray = () =>
+        caller.createMap({
+          map_type: BPF_MAP_TYPE.BPF_MAP_TYPE_PROG_ARRAY,
+          key_size: 4,
+          value_size: 4,
+          max_entries: 2,
+        })
+      const program = (n: 0 | 1, array?: number) =>
+        caller.load(
+          array === undefined
+            ? 'r0 = 1\nexit'
+            : `r2 = map[fd:${array}]\nr3 = 0\ncall bpf_tail_call\nr0 = 1\nexit`,
+          { prog_type, expected_attach_type: attachTypes[n], prog_flags: flags[n] },
+        )
+      const [called, inserted] = [newArray(), newArray()]
+      const opened = [called, inserted, program(0, called), program(0), program(1)]
+      const [, , calls = -1, first = -1, second = -1] = opened
+      const late = [
+        caller.update(called, u32(0), u32(second)),
+        caller.update(called, u32(1), u32(calls)),
+        caller.update(inserted, u32(0), u32(first)),
+        caller.update(inserted, u32(1), u32(second)),
+        program(1, inserted),
+      ]
+      for (const fd of [...opened, ...late.slice(4)]) if (fd >= 0) syscalls.close(fd)
+      return late.map((result) => Math.min(result, 0))
     }
     expect(ask(ours)).toEqual(ask(linux))
   })

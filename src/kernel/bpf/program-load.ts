@@ -67,6 +67,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     attach: copied.attach,
     target: copied.target?.get(),
     flags: attr.prog_flags,
+    attachedTo: proof?.attachedTo,
     functions: proof?.functions ?? [],
     functionInfo: functionsOf(debugInfo),
     name,

@@ -5,10 +5,10 @@ import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
-import { runsAs } from '../program-target.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
+import { tailCallKind } from '../tail-call-kind.ts'
 import { tracedFunction } from '../traced-function.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
@@ -56,7 +56,14 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
   }
   for (const map of references.programArrays()) {
-    if (!map.admits(runsAs(copied.type.type, attach?.program))) return reject(EINVAL, undefined, '')
+    const kind = tailCallKind({
+      type: copied.type,
+      expectedAttachType: attachTypeOf(attr),
+      flags: attr.prog_flags,
+      attach,
+      attachedTo: verdict.proof?.attachedTo,
+    })
+    if (!map.admits(kind)) return reject(EINVAL, undefined, '')
   }
   return verdict
 }

@@ -26,6 +26,7 @@ import type { KernelCore } from '../core.ts'
 import type { MapObject } from '../map-object.ts'
 import { PerfEvent } from '../perf-event.ts'
 import type { ProgramObject } from '../program-object.ts'
+import { tailCallKind } from '../tail-call-kind.ts'
 import { mapFile, programOf } from './descriptors.ts'
 
 export function connectReferences(core: KernelCore, object: MapObject): void {
@@ -100,8 +101,8 @@ function connectPrograms(core: KernelCore, object: MapObject): void {
       if (core.updating === undefined) return -EBADF
       const program = programOf(core.updating.process, fd)
       if (typeof program === 'number') return program
-      const { type } = program.loaded.type
-      if (type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT || !object.admits(type)) return -EINVAL
+      const isExtension = program.loaded.type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
+      if (isExtension || !object.admits(tailCallKind(program.loaded))) return -EINVAL
       // What replaces a function of it might come back here by a tail call, without an end.
       if (program.extensions > 0) return -EBUSY
       program.arrayEntries++
