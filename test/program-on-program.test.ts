@@ -152,6 +152,21 @@ describe.skipIf(noObject !== '').each(['interpreter', 'jit'] as const)(
       expect(value('calls')).toBe(5n)
     })
 
+    test('an exception leaves the program that throws it, and what is attached there', () => {
+      const { program, on } = setUp('throws')
+      expect(run(program)).toBe(33)
+      const [before, after] = [on('before_checked'), on('after_checked')]
+      {
+        using _entry = attached(before.program.attach())
+        using _exit = attached(after.program.attach())
+        expect(run(program)).toBe(33)
+        expect(run(program)).toBe(33)
+        expect([before.value('calls'), after.value('calls')]).toEqual([2n, 0n])
+      }
+      using _link = attached(on('throws_too').program.attach())
+      expect(run(program)).toBe(45)
+    })
+
     test('tracing programs and extensions are traced, too', () => {
       const { program, on } = setUp()
       const inner = on('before_both')

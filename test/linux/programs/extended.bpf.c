@@ -170,6 +170,45 @@ int after_extension(__u64 *context)
 	return 0;
 }
 
+/* Exceptions leave the program that throws them. */
+extern void bpf_throw(__u64 cookie) __attribute__((section(".ksyms"))) __attribute__((weak));
+
+__attribute__((noinline)) int checked(int length)
+{
+	__asm__ volatile("" : "+r"(length));
+	if (length == 64)
+		bpf_throw(33);
+	return length;
+}
+
+SEC("?xdp")
+int throws(struct xdp_md *context)
+{
+	return checked(length_of(context)) + 1;
+}
+
+SEC("?fentry/checked")
+int before_checked(__u64 *context)
+{
+	calls++;
+	return 0;
+}
+
+SEC("?fexit/checked")
+int after_checked(__u64 *context)
+{
+	calls++;
+	return 0;
+}
+
+SEC("?freplace/checked")
+int throws_too(int length)
+{
+	if (length == 64)
+		bpf_throw(44);
+	return length;
+}
+
 SEC("?fmod_ret/limit")
 int changes(__u64 *context)
 {
