@@ -17,7 +17,7 @@ import Table from 'cli-table3'
 
 const CALLS = 50_000
 const WARM_UP_CALLS = 200_000
-const ROUNDS = 5
+const ROUNDS = 9
 /** In each process, the fewest nanoseconds of so many measurements count. */
 const REPEATS = 12
 

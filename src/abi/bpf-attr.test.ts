@@ -18,6 +18,7 @@ describe('offsets that clients of Linux rely on', () => {
     ['BPF_LINK_CREATE uprobe_multi ends', attrs.linkCreateUprobeMultiAttr.endOfLastMember, 60],
     ['BPF_LINK_CREATE iter_info_len', attrs.linkCreateIterAttr.offsets.iter_info_len, 24],
     ['BPF_LINK_CREATE tcx.relative_fd', attrs.linkCreatePlaceAttr.offsets.relative, 16],
+    ['BPF_LINK_CREATE netfilter.priority', attrs.linkCreateNetfilterAttr.offsets.priority, 24],
     ['BPF_LINK_CREATE tcx.expected_revision', attrs.linkCreatePlaceAttr.offsets.expected_revision, 24],
     ['BPF_BTF_LOAD', attrs.btfLoadAttr.size, 40],
     ['BPF_TASK_FD_QUERY', attrs.taskFdQueryAttr.size, 48],

@@ -252,6 +252,17 @@ export const linkCreatePlaceAttr = struct('BPF_LINK_CREATE (tcx, netkit, cgroup,
   expected_revision: u64,
 })
 
+export const linkCreateNetfilterAttr = struct('BPF_LINK_CREATE (netfilter)', {
+  prog_fd: u32,
+  target_fd: u32,
+  attach_type: u32,
+  flags: u32,
+  pf: u32,
+  hooknum: u32,
+  priority: s32,
+  netfilter_flags: u32,
+})
+
 export const linkUpdateAttr = struct('BPF_LINK_UPDATE', {
   link_fd: u32,
   new_prog_fd: u32,

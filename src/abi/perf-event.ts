@@ -39,6 +39,8 @@ export const PERF_ATTR_SIZE_VER0 = 64
 
 /** `flags`: the event starts disabled. */
 export const PERF_ATTR_DISABLED = 1n
+/** `flags`: `sample_period` is a number of samples a second. */
+export const PERF_ATTR_FREQUENCY = 1n << 10n
 
 export const PERF_TYPE = {
   PERF_TYPE_HARDWARE: 0,

@@ -10,7 +10,7 @@ import { BtfError } from './error.ts'
 import { entriesWithFlavour } from './flavours.ts'
 import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
 import { NameIndex } from './name-index.ts'
-import { scanNames } from './name-scan.ts'
+import { NameScan } from './name-scan.ts'
 import { type BtfTables, readTables } from './tables.ts'
 import type { BtfId, BtfMember, BtfType } from './types.ts'
 
@@ -19,6 +19,15 @@ const MAX_CHAIN = 64
 
 /** Bytes of a pointer: BPF and every kernel that this project meets are 64-bit. */
 const POINTER_BYTES = 8
+
+/** So many names are looked for in a pass each: an index of all costs as much as fifty. */
+const MOST_PASSES = 32
+
+/** Types of one name, rising. */
+interface FoundTypes {
+  readonly exact: readonly BtfId[]
+  readonly withFlavours: readonly BtfId[]
+}
 
 /** The types of one BTF section, of a whole kernel or of an object. */
 export class Btf {
@@ -33,10 +42,13 @@ export class Btf {
   readonly stringBytes: number
   readonly #tables: BtfTables
   #names: NameIndex | undefined
+  #scan: NameScan | undefined
+  /** Names that were looked for one by one. */
+  #lookedFor = 0
   #flavoured: readonly BtfId[] | undefined
   #offsets: Uint32Array | undefined
-  /** Types of the names that were announced. */
-  readonly #expected = new Map<string, readonly BtfId[]>()
+  /** Types of the names that were looked for without the index. */
+  readonly #found = new Map<string, FoundTypes>()
   readonly #decoded = new Map<number, BtfType>()
   readonly #alignments = new Map<number, number | undefined>()
 
@@ -129,9 +141,9 @@ export class Btf {
 
   *#findAll(name: string, bytes: Uint8Array, kind: BtfKind | undefined): Iterable<BtfId> {
     if (this.base !== undefined) yield* this.base.#findAll(name, bytes, kind)
-    const expected = this.#expected.get(name)
-    if (expected !== undefined) {
-      for (const id of expected) if (kind === undefined || this.kindOf(id) === kind) yield id
+    const found = this.#foundByPass(name)
+    if (found !== undefined) {
+      for (const id of found.exact) if (kind === undefined || this.kindOf(id) === kind) yield id
       return
     }
     for (const entry of this.#nameIndex().entriesOf(bytes)) {
@@ -148,17 +160,24 @@ export class Btf {
     }
   }
 
-  /** Looks for these names together, so that `find` and `findAll` need no index of all names for them. */
+  /** What a pass has found, or finds now; undefined where the index is to be asked. */
+  #foundByPass(name: string): FoundTypes | undefined {
+    const known = this.#found.get(name)
+    if (known !== undefined || this.base !== undefined || this.#names !== undefined) return known
+    if (this.#lookedFor++ >= MOST_PASSES) return undefined
+    this.expectNames([name])
+    return this.#found.get(name)
+  }
+
+  /** Looks for these names in one pass, so that `find` and `findAll` need none for each. */
   expectNames(names: readonly string[]): void {
-    if (this.base !== undefined || this.#names !== undefined) return
-    for (const [name, ids] of this.findWithFlavours(names)) {
-      const bytes = new TextEncoder().encode(name).length
-      const { strings } = this.#tables
-      this.#expected.set(
-        name,
-        ids.filter((id) => strings[this.#word(id, 0) + bytes] === 0),
-      )
-    }
+    if (this.base !== undefined) return
+    const unknown = names.filter((name) => !this.#found.has(name))
+    if (unknown.length === 0) return
+    this.#scan ??= new NameScan(this.#nameOffsets(), this.#tables.strings)
+    const idOf = (entry: number) => (this.firstId + entry) as BtfId
+    for (const [name, { exact, withFlavours }] of this.#scan.find(unknown))
+      this.#found.set(name, { exact: exact.map(idOf), withFlavours: withFlavours.map(idOf) })
   }
 
   /** Types whose names hold `___` (flavours, as CO-RE calls them), base first, rising. */
@@ -176,16 +195,11 @@ export class Btf {
    * One pass over all types, for callers that know what they will ask for: an index of all names costs several.
    */
   findWithFlavours(prefixes: readonly string[]): ReadonlyMap<string, readonly BtfId[]> {
-    const found = new Map<string, BtfId[]>(prefixes.map((prefix) => [prefix, []]))
-    if (this.base !== undefined) {
-      // Types of a split BTF may be named by strings of the base.
-      for (const [prefix, ids] of found) ids.push(...this.#withFlavours(prefix))
-      return found
-    }
-    scanNames(this.#nameOffsets(), this.#tables.strings, prefixes, (prefix, entry) =>
-      found.get(prefix)?.push((this.firstId + entry) as BtfId),
-    )
-    return found
+    // Types of a split BTF may be named by strings of the base.
+    if (this.base !== undefined)
+      return new Map(prefixes.map((prefix) => [prefix, this.#withFlavours(prefix)]))
+    this.expectNames(prefixes)
+    return new Map(prefixes.map((prefix) => [prefix, this.#found.get(prefix)?.withFlavours ?? []]))
   }
 
   #withFlavours(prefix: string): readonly BtfId[] {

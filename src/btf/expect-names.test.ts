@@ -13,13 +13,17 @@ function types(): Btf {
   return parsed
 }
 
-test('names that were announced are found as the index finds them', () => {
+test('names are found alike by a pass each, by one for all, and by the index', () => {
   const names = ['a', 'a___old', 'ab', 'a____', 'b', 'b___x', 'missing', '']
-  const [indexed, announced] = [types(), types()]
+  const [indexed, announced, each] = [types(), types(), types()]
   announced.expectNames(names.slice(0, -2))
+  // More names than are looked for one by one.
+  for (let i = 0; i < 50; i++) expect(indexed.find(`other${i}`)).toBeUndefined()
   for (const name of names) {
     for (const kind of [undefined, BTF_KIND.STRUCT, BTF_KIND.FWD]) {
-      expect([...announced.findAll(name, kind)], name).toEqual([...indexed.findAll(name, kind)])
+      const expected = [...indexed.findAll(name, kind)]
+      expect([...announced.findAll(name, kind)], name).toEqual(expected)
+      expect([...each.findAll(name, kind)], name).toEqual(expected)
     }
   }
 })

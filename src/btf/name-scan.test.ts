@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { entriesWithFlavour } from './flavours.ts'
 import { NameIndex } from './name-index.ts'
-import { scanNames } from './name-scan.ts'
+import { NameScan } from './name-scan.ts'
 
 test('one pass finds what the index and the search for flavours find', () => {
   const name = fc.stringMatching(/^[a_]{0,7}$/)
@@ -14,14 +14,14 @@ test('one pass finds what the index and the search for flavours find', () => {
         new TextDecoder().decode(bytes.subarray(entry, bytes.indexOf(0, entry)))
       const index = new NameIndex(offsets, bytes)
       const flavoured = entriesWithFlavour(offsets, bytes)
-      const found = new Map<string, number[]>()
-      scanNames(offsets, bytes, wanted, (one, entry) => found.set(one, [...(found.get(one) ?? []), entry]))
+      const scan = new NameScan(offsets, bytes)
+      const found = scan.find(wanted)
       for (const one of wanted.filter((text) => text !== '')) {
         const flavours = flavoured.filter((entry) => nameAt(entry).startsWith(`${one}___`))
-        const expected = [...index.entriesOf(new TextEncoder().encode(one)), ...flavours].sort(
-          (a, b) => a - b,
-        )
-        expect(found.get(one) ?? []).toEqual(expected)
+        const exact = [...index.entriesOf(new TextEncoder().encode(one))]
+        const withFlavours = [...exact, ...flavours].sort((a, b) => a - b)
+        expect(found.get(one)).toEqual({ exact, withFlavours })
+        expect(scan.find([one]).get(one)).toEqual({ exact, withFlavours })
       }
     }),
     { numRuns: 500 },

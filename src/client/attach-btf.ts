@@ -14,6 +14,16 @@ const ATTACH_NAMES: readonly { readonly section: RegExp; readonly prefix: string
     { section: /^(fentry|fexit|fmod_ret)/, prefix: '', kind: BTF_KIND.FUNC },
   ]
 
+const rowOf = (pattern: string) => ATTACH_NAMES.find((one) => one.section.test(pattern))
+
+/** The names of the kernel's types that these programs' sections say. */
+export function attachNames(programs: readonly ProgramSpec[]): readonly string[] {
+  return programs.flatMap(({ definition: { attach, pattern } }) => {
+    const row = attach.kind === 'btf' ? rowOf(pattern) : undefined
+    return row === undefined || attach.kind !== 'btf' ? [] : [row.prefix + attach.name]
+  })
+}
+
 /**
  * The function or tracepoint of the kernel, or of the program `of`, that the program's section names; `undefined` where
  * it names none.
@@ -27,7 +37,7 @@ export function attachTarget(
   const { attach, pattern } = definition
   if (attach.kind !== 'btf') return undefined
   if (of !== undefined) return functionOfProgram(facts, spec, attach.name, of.fd)
-  const row = ATTACH_NAMES.find((one) => one.section.test(pattern))
+  const row = rowOf(pattern)
   if (row === undefined) {
     return new LoadError(
       'unknown-target',

@@ -57,6 +57,14 @@ test.each<[string, Place, number, object]>([
     A.BPF_XDP,
     { at: 5, ...plain, flags: 2 },
   ],
+  [
+    'a hook of the packet filter',
+    { kind: 'netfilter', family: 'ipv6', hook: 'forward', priority: -7, defragments: true },
+    A.BPF_NETFILTER,
+    // Where others have relative and a revision: family and hook, priority and flags.
+    { at: 0, flags: 0, relative: 10, revision: (1n << 32n) | 0xffff_fff9n },
+  ],
+  ['sockets of a map', { kind: 'sockmap', map: { fd: 79 } }, A.BPF_SK_MSG_VERDICT, { at: 79, ...plain }],
   ['the own network namespace', { kind: 'netns' }, A.BPF_SK_LOOKUP, { at: 'a descriptor', ...plain }],
   [
     'a network namespace',

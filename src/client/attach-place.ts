@@ -1,15 +1,17 @@
 /**
- * Programs at places that a section's name cannot say: a network interface, a control group, a network namespace.
+ * Programs at places that a section's name cannot say: a network interface, a control group, a network namespace, a hook
+ * of the packet filter, a map of sockets.
  *
  * All go by BPF_LINK_CREATE, as what the program was loaded as; a link is undone when it is closed, unlike what
  * BPF_PROG_ATTACH does.
  *
  * Source: link_create() of kernel/bpf/syscall.c of Linux, tcx_link_attach(), netkit_link_attach(), bpf_xdp_link_attach(),
- * cgroup_bpf_link_attach(), netns_bpf_link_create().
+ * cgroup_bpf_link_attach(), netns_bpf_link_create(), bpf_nf_link_attach(), sock_map_link_create().
  */
 import {
   BPF_ATTACH_TYPE,
   BPF_CMD,
+  EAFNOSUPPORT,
   EBADF,
   EBUSY,
   EEXIST,
@@ -18,6 +20,7 @@ import {
   EOPNOTSUPP,
   EPERM,
   errnoName,
+  linkCreateNetfilterAttr,
   linkCreatePlaceAttr,
   type Syscalls,
 } from '../abi/index.ts'
@@ -52,10 +55,27 @@ export type Place =
   | ({ readonly kind: 'cgroup'; readonly path: string } & ChainPosition)
   /** A network namespace (`flow_dissector`, `sk_lookup`). Default: the caller's own. */
   | { readonly kind: 'netns'; readonly path?: string }
+  /** A hook of the packet filter (`netfilter`), in the own network namespace. */
+  | {
+      readonly kind: 'netfilter'
+      readonly family: keyof typeof PROTOCOL_FAMILIES
+      readonly hook: keyof typeof NETFILTER_HOOKS
+      /** Lower ones run first; the first and the last number are the kernel's own. Default 0. */
+      readonly priority?: number
+      /** Whether fragments are put together before. Default false. */
+      readonly defragments?: boolean
+    }
+  /** Sockets of a sockmap or sockhash (`sk_skb/...`, `sk_msg`); Linux 6.10 and later. */
+  | { readonly kind: 'sockmap'; readonly map: { readonly fd: number } }
 
 /** Source: XDP_FLAGS_* of include/uapi/linux/if_link.h. */
 const XDP_FLAGS = { generic: 1 << 1, driver: 1 << 2, hardware: 1 << 3 } as const
 export type XdpMode = keyof typeof XDP_FLAGS
+
+/** Source: NFPROTO_* and NF_INET_* of include/uapi/linux/netfilter.h. */
+const PROTOCOL_FAMILIES = { ipv4: 2, ipv6: 10 } as const
+const NETFILTER_HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+const BPF_F_NETFILTER_IP_DEFRAG = 1
 
 const BPF_F_BEFORE = 1 << 3
 const BPF_F_AFTER = 1 << 4
@@ -74,6 +94,16 @@ const FITTING: Readonly<
   netkit: { types: [A.BPF_NETKIT_PRIMARY, A.BPF_NETKIT_PEER], sections: 'netkit/primary or netkit/peer' },
   xdp: { types: [A.BPF_XDP], sections: 'xdp' },
   netns: { types: [A.BPF_FLOW_DISSECTOR, A.BPF_SK_LOOKUP], sections: 'flow_dissector or sk_lookup' },
+  netfilter: { types: [A.BPF_NETFILTER], sections: 'netfilter' },
+  sockmap: {
+    types: [
+      A.BPF_SK_SKB_STREAM_PARSER,
+      A.BPF_SK_SKB_STREAM_VERDICT,
+      A.BPF_SK_SKB_VERDICT,
+      A.BPF_SK_MSG_VERDICT,
+    ],
+    sections: 'sk_skb/stream_parser, sk_skb/stream_verdict, sk_skb/verdict or sk_msg',
+  },
   // Many; the kernel looks.
   cgroup: { sections: 'cgroup/..., cgroup_skb/..., sockops or lsm_cgroup' },
 }
@@ -101,22 +131,47 @@ export function attachToPlace(syscalls: Syscalls, attachment: PlaceAttachment): 
       : undefined
   if (typeof file === 'number') return fail('bad-file', errnoName(file), -file)
   using _opened = file
-  const attr = linkCreatePlaceAttr.encode({
-    prog_fd: programFd,
-    target: 'ifindex' in target ? target.ifindex : (file?.fd ?? 0),
-    attach_type: attachType,
-    ...(target.kind === 'xdp' ? { flags: target.mode === undefined ? 0 : XDP_FLAGS[target.mode] } : {}),
-    ...('before' in target || 'after' in target || 'expectedRevision' in target ? positionOf(target) : {}),
-  })
+  const attr =
+    target.kind === 'netfilter'
+      ? linkCreateNetfilterAttr.encode({
+          prog_fd: programFd,
+          attach_type: attachType,
+          pf: PROTOCOL_FAMILIES[target.family],
+          hooknum: NETFILTER_HOOKS[target.hook],
+          priority: target.priority ?? 0,
+          netfilter_flags: target.defragments === true ? BPF_F_NETFILTER_IP_DEFRAG : 0,
+        })
+      : linkCreatePlaceAttr.encode({
+          prog_fd: programFd,
+          target:
+            target.kind === 'sockmap'
+              ? target.map.fd
+              : 'ifindex' in target
+                ? target.ifindex
+                : (file?.fd ?? 0),
+          attach_type: attachType,
+          ...(target.kind === 'xdp' ? { flags: target.mode === undefined ? 0 : XDP_FLAGS[target.mode] } : {}),
+          ...('before' in target || 'after' in target || 'expectedRevision' in target
+            ? positionOf(target)
+            : {}),
+        })
   const fd = bpf(syscalls, BPF_CMD.BPF_LINK_CREATE, attr)
   return fd >= 0 ? linkOf(syscalls, { program, target, fd }) : fail('refused', refusal(fd, target), -fd)
 }
 
 function whereOf(target: Place): string {
-  if (target.kind === 'netns') return `network namespace ${target.path ?? 'of its own'}`
-  return target.kind === 'cgroup'
-    ? `control group ${target.path}`
-    : `interface ${target.ifindex} (${target.kind})`
+  switch (target.kind) {
+    case 'netns':
+      return `network namespace ${target.path ?? 'of its own'}`
+    case 'cgroup':
+      return `control group ${target.path}`
+    case 'netfilter':
+      return `${target.hook} of ${target.family} (netfilter)`
+    case 'sockmap':
+      return `the sockets of a map (descriptor ${target.map.fd})`
+    default:
+      return `interface ${target.ifindex} (${target.kind})`
+  }
 }
 
 function positionOf({ before, after, expectedRevision = 0n }: ChainPosition) {
@@ -136,6 +191,8 @@ function refusal(result: number, { kind }: Place): string {
       return `${name}: the kernel has no such interface`
     case EBADF:
       return kind === 'cgroup' ? `${name}: that is no control group, or the kernel has none` : name
+    case EAFNOSUPPORT:
+      return `${name}: the kernel has no packet filter for that family`
     case EINVAL:
       return `${name}: the kernel has no such place, or no links to it, or the program does not fit`
     case EOPNOTSUPP:

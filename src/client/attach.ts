@@ -4,6 +4,7 @@ import { attachIterator, type IteratorScope } from './attach-iterator.ts'
 import { attachKprobe } from './attach-kprobe.ts'
 import { attachKprobeMulti } from './attach-kprobe-multi.ts'
 import { attachKsyscall } from './attach-ksyscall.ts'
+import { attachPerfEvent, type PerfEventPlace } from './attach-perf-event.ts'
 import { attachToPlace, type Place } from './attach-place.ts'
 import { attachRawTracepoint, attachTracepoint } from './attach-tracepoint.ts'
 import { attachTracing } from './attach-tracing.ts'
@@ -22,6 +23,11 @@ export interface AttachOptions {
   readonly cookie?: bigint
   /** One cookie for each of the `symbols` of a target that names several. */
   readonly cookies?: readonly bigint[]
+  /**
+   * freplace: the program whose function is replaced, of the same kind as the one that it was loaded for. Default: that
+   * one, until it was attached there.
+   */
+  readonly targetProgram?: { readonly fd: number }
   /** Iterators: what of the kernel is walked. Default: all that there is. */
   readonly over?: IteratorScope
 }
@@ -36,7 +42,7 @@ export interface ProgramToAttach {
 export function attachProgram(
   syscalls: Syscalls,
   { spec, fd, usdt }: ProgramToAttach,
-  target: AttachTarget | Place,
+  target: AttachTarget | Place | PerfEventPlace,
   options: AttachOptions,
 ): Link | AttachError {
   const { name, section, definition } = spec
@@ -63,7 +69,11 @@ export function attachProgram(
     case 'xdp':
     case 'cgroup':
     case 'netns':
+    case 'netfilter':
+    case 'sockmap':
       return attachToPlace(syscalls, { ...common, target, attachType: definition.expectedAttachType })
+    case 'perfEvent':
+      return attachPerfEvent(syscalls, { ...common, target })
     case 'none':
       return new AttachError(
         'no-target',

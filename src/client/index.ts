@@ -14,6 +14,7 @@ export {
   type KprobeMultiTarget,
 } from './attach-kprobe-multi.ts'
 export { attachKsyscall, type KsyscallAttachment, type KsyscallTarget } from './attach-ksyscall.ts'
+export { attachPerfEvent, type PerfEventAttachment, type PerfEventPlace } from './attach-perf-event.ts'
 export {
   attachToPlace,
   type ChainNeighbour,

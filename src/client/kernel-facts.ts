@@ -7,13 +7,11 @@ import { Btf, type BtfError } from '../btf/index.ts'
 import { loadProgram } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
 import { gunzip } from './gunzip.ts'
-import { btfInfo, loadedBtf, objectIds, openObjectById, programInfo } from './kernel-objects.ts'
-import { mapTypes } from './kernel-types.ts'
+import { btfInfo, loadedBtf, objectIds, openObjectById, typesOfProgram } from './kernel-objects.ts'
+import { KERNEL_TYPES, kernelTypes } from './kernel-types.ts'
 import type { LoadOptions } from './load-options.ts'
 import { Owner } from './owner.ts'
 import { readFile, readTextFile } from './read-file.ts'
-
-const TYPES = '/sys/kernel/btf/vmlinux'
 
 /** The types of a kernel module. */
 export interface ModuleTypes {
@@ -47,15 +45,13 @@ export class KernelFacts implements Disposable {
   #readTypes(): Btf | LoadError {
     const given = this.#given
     if (given instanceof Btf) return given
-    const bytes = given ?? mapTypes(this.#syscalls, TYPES) ?? readFile(this.#syscalls, TYPES)
-    if (typeof bytes === 'number') {
-      const message = `the kernel's types cannot be read from ${TYPES}: ${errnoName(bytes)}; give them as the option targetBtf`
-      return new LoadError('environment', '', message, -bytes)
-    }
-    // What a running kernel has as its own types needs no second check.
-    const btf = given === undefined ? Btf.parseTrusted(bytes) : Btf.parse(bytes)
+    const btf = given === undefined ? kernelTypes(this.#syscalls) : Btf.parse(given)
     if (btf instanceof Btf) return btf
-    const place = given === undefined ? TYPES : 'the option targetBtf'
+    if (typeof btf === 'number') {
+      const message = `the kernel's types cannot be read from ${KERNEL_TYPES}: ${errnoName(btf)}; give them as the option targetBtf`
+      return new LoadError('environment', '', message, -btf)
+    }
+    const place = given === undefined ? KERNEL_TYPES : 'the option targetBtf'
     return new LoadError('environment', '', `the kernel's types in ${place} are malformed: ${btf.message}`)
   }
 
@@ -90,9 +86,7 @@ export class KernelFacts implements Disposable {
 
   /** Types of a loaded program; undefined where it was loaded without. */
   typesOfProgram(fd: number): Btf | SyscallError | BtfError | undefined {
-    const info = programInfo(this.#syscalls, fd)
-    if (info instanceof SyscallError) return info
-    return info.btf_id === 0 ? undefined : loadedBtf(this.#syscalls, info.btf_id)
+    return typesOfProgram(this.#syscalls, fd)
   }
 
   /** The kernel's types, then those of its modules, as CO-RE searches them. */

@@ -175,6 +175,13 @@ export function loadedBtf(syscalls: Syscalls, id: number, base?: Btf): Btf | Btf
   return failure ?? Btf.parse(data.bytes.slice(), base)
 }
 
+/** Types of a loaded program; undefined where it was loaded without. */
+export function typesOfProgram(syscalls: Syscalls, fd: number): Btf | SyscallError | BtfError | undefined {
+  const info = programInfo(syscalls, fd)
+  if (info instanceof SyscallError) return info
+  return info.btf_id === 0 ? undefined : loadedBtf(syscalls, info.btf_id)
+}
+
 /** The bytes of `struct bpf_link_info`, with pointers to names in `owner`'s memory given by `prepare`. */
 export function linkInfoBytes(
   syscalls: Syscalls,

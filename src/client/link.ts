@@ -1,4 +1,5 @@
 import type { Syscalls } from '../abi/index.ts'
+import type { PerfEventPlace } from './attach-perf-event.ts'
 import type { Place } from './attach-place.ts'
 import { Descriptor } from './owner.ts'
 import type { AttachTarget } from './spec/index.ts'
@@ -6,7 +7,7 @@ import type { AttachTarget } from './spec/index.ts'
 /** What keeps a program attached; disposing detaches it. */
 export interface Link extends Disposable {
   readonly program: string
-  readonly target: AttachTarget | Place
+  readonly target: AttachTarget | Place | PerfEventPlace
   /** Descriptor of the kernel's link, or of the perf event where the kernel has no links for those. */
   readonly fd: number
 }

@@ -25,7 +25,7 @@ export interface LoadOptions {
   readonly kconfig?: Readonly<Record<string, boolean | number | bigint | string>> | string
   /**
    * The kernel's types, for programs that are to be fitted to them (CO-RE) and for `__ksym` externs: a `.BTF` section.
-   * Default: what the kernel has at /sys/kernel/btf/vmlinux. Giving a `Btf` to several loads spares reading it again.
+   * Default: what the kernel has at /sys/kernel/btf/vmlinux, read once for all loads through the same `Syscalls`.
    */
   readonly targetBtf?: Btf | Uint8Array
   /**

@@ -89,8 +89,7 @@ export function load(
   if (innerFailure !== undefined) return innerFailure
 
   const programs = new Map<string, Program>()
-  const names = new Set(selected.map(({ name }) => name))
-  const relocator = coreRelocator(spec, names, facts)
+  const relocator = coreRelocator(spec, selected, facts)
   if (relocator instanceof LoadError) return relocator
   const structOps = createStructOps({ spec, syscalls, options, facts, btfFd, owner })
   if (structOps instanceof LoadError) return structOps

@@ -27,7 +27,6 @@ import { AttachError } from './errors.ts'
 import type { Link } from './link.ts'
 import { Descriptor, Owner, UserBuffer } from './owner.ts'
 import { readTextFile } from './read-file.ts'
-import type { AttachTarget } from './spec/index.ts'
 
 /** Which processes an event is about. */
 export interface EventScope {
@@ -51,7 +50,7 @@ export interface PerfEventBinding {
   readonly programFd: number
   /** Owned by the link from here on, and closed where binding fails. */
   readonly event: Descriptor
-  readonly target: AttachTarget
+  readonly target: Link['target']
   /** The target, for messages. */
   readonly where: string
   /** What bpf_get_attach_cookie() returns. */

@@ -1,6 +1,7 @@
 /** A program in the kernel, ready to be attached or test-run. */
 import { BPF_CMD, progTestRunAttr, type Syscalls } from '../abi/index.ts'
 import { type AttachOptions, attachProgram } from './attach.ts'
+import type { PerfEventPlace } from './attach-perf-event.ts'
 import type { Place } from './attach-place.ts'
 import { bpf } from './calls.ts'
 import { AttachError, SyscallError } from './errors.ts'
@@ -58,7 +59,7 @@ export class Program implements Disposable {
 
   /** Attaches to where the section's name says, or to `target`: another place of the kind, or one that no name can say. */
   attach(
-    target: AttachTarget | Place = this.spec.definition.attach,
+    target: AttachTarget | Place | PerfEventPlace = this.spec.definition.attach,
     options: AttachOptions = {},
   ): Link | AttachError {
     return attachProgram(this.#syscalls, this, target, options)

@@ -19,6 +19,8 @@ export type Fault = { readonly pc: number } & (
   | { readonly kind: 'call-depth'; readonly depth: number }
   /** A callback or indirect call to what is no subprogram of the running program. */
   | { readonly kind: 'not-a-function'; readonly address: bigint }
+  /** A program that stands for one of its functions could not go on; `pc` is where that function begins. */
+  | { readonly kind: 'hook'; readonly reason: string }
   | { readonly kind: 'no-packet' }
   /** Execution ran past the last instruction. */
   | { readonly kind: 'out-of-program' }
@@ -51,6 +53,8 @@ function reason(fault: Fault): string {
       return `calls are nested ${fault.depth} deep`
     case 'not-a-function':
       return `0x${fault.address.toString(16)} is no subprogram of the running program`
+    case 'hook':
+      return fault.reason
     case 'no-packet':
       return 'legacy packet access where there is no packet'
     case 'out-of-program':

@@ -1,7 +1,6 @@
 import type { Arena } from '../memory/index.ts'
 import type { Environment } from './environment.ts'
 import type { Fault } from './fault.ts'
-import { execute } from './loop.ts'
 import { functionAt, type PreparedProgram } from './prepared.ts'
 import { Run } from './run.ts'
 
@@ -40,6 +39,11 @@ export class Interpreter {
     return this.#execute(program, 0, [context, options.r2 ?? 0n], options.budget ?? NO_LIMIT)
   }
 
+  /** As `run`, with r1 and as many of those behind it as there are: a program that stands for a function. */
+  enter(program: PreparedProgram, args: readonly bigint[], options: RunOptions = {}): RunResult {
+    return this.#execute(program, 0, args, options.budget ?? NO_LIMIT)
+  }
+
   /** Runs the subprogram at `address` on its own, with up to five arguments; its r0 is the result. */
   call(
     program: PreparedProgram,
@@ -59,7 +63,7 @@ export class Interpreter {
     run.start(program, args, budget)
     let running = program
     try {
-      execute(run, entry)
+      run.executeFunction(entry)
       const instructions = budget - run.remaining
       const { fault } = run
       if (fault === undefined) return { ok: true, value: run.file.r[0]!, instructions }

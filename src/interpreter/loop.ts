@@ -333,6 +333,13 @@ export function execute(run: Run, pc: number): boolean {
           const indirect = opcode[i] === 0x8d
           const entry = indirect ? functionAt(run.program, r[a]!) : b === 1 ? target[i] : undefined
           if (entry !== undefined) {
+            if (indirect && run.program.hooks?.has(entry) === true) {
+              run.remaining = remaining
+              if (!run.callHooked(entry, i)) return false
+              remaining = run.remaining
+              view = arena.view
+              continue
+            }
             if (!run.enter(i, pc)) {
               run.remaining = remaining
               return false
@@ -362,6 +369,12 @@ export function execute(run: Run, pc: number): boolean {
           }
           continue
         }
+        case 0xf5: // HOOKED_CALL
+          run.remaining = remaining
+          if (!run.callHooked(target[i]!, i)) return false
+          remaining = run.remaining
+          view = arena.view
+          continue
         case 0x95: // exit
           if (run.depth === bottom) {
             run.remaining = remaining

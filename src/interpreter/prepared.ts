@@ -8,6 +8,7 @@
  * - What is no instruction, or names a register that does not exist, becomes opcode 0, which faults when it is
  *   reached; so no index of the loop is ever out of range, whatever the program holds.
  */
+import type { FunctionHooks } from '../helpers/index.ts'
 import {
   isWide,
   type Program,
@@ -25,6 +26,9 @@ import { pagedOpcode } from './paged-access.ts'
  * and is no arena address.
  */
 export const FUNCTION_BASE = 0xffff_ffff_a000_0000n
+
+/** While it runs, the opcode of a local call of a function that something stands for; no instruction has it. */
+export const HOOKED_CALL = 0xf5
 
 export interface PreparedProgram {
   /** Slots. */
@@ -45,6 +49,8 @@ export interface PreparedProgram {
   /** Slot of the subprogram that exceptions go to. */
   readonly exceptionCallback: number | undefined
   readonly arena: ArenaUse | undefined
+  /** What stands for its functions; undefined where nothing does. */
+  readonly hooks: FunctionHooks | undefined
 }
 
 export interface PrepareFacts {
@@ -54,6 +60,8 @@ export interface PrepareFacts {
   readonly exceptionCallback?: number | undefined
   /** The arena map whose pages the program uses. */
   readonly arena?: ArenaUse | undefined
+  /** What stands for its functions. */
+  readonly hooks?: FunctionHooks | undefined
 }
 
 /** The same bytes as unsigned and signed 64-bit values, and as 32-bit halves: word 2n is the low half of rn. */
@@ -67,7 +75,7 @@ export interface RegisterFile {
 /** Prepares a program whose 64-bit immediates are resolved: its `map_*` and `btf_id` forms load their number. */
 export function prepare(
   program: Program,
-  { foreignLoads, exceptionCallback, arena }: PrepareFacts = {},
+  { foreignLoads, exceptionCallback, arena, hooks }: PrepareFacts = {},
 ): PreparedProgram {
   const { length } = program
   const prepared = {
@@ -99,11 +107,14 @@ export function prepare(
     const target = destination >= 0 && destination < length ? destination : length
     const isForeign = row.kind === 'load' && foreignLoads?.has(pc) === true
     const isPaged = arena?.slots.has(pc) === true
+    const isHooked = row.op === 'local' && hooks?.has(target) === true
     prepared.opcode[pc] = isForeign
       ? foreignOpcode(insn.opcode)
       : isPaged
         ? pagedOpcode(insn.opcode)
-        : insn.opcode
+        : isHooked
+          ? HOOKED_CALL
+          : insn.opcode
     prepared.dst[pc] = insn.dst
     prepared.offset[pc] = insn.offset
     prepared.imm[pc] = insn.imm
@@ -123,6 +134,7 @@ export function prepare(
     entries,
     exceptionCallback,
     arena,
+    hooks,
   }
 }
 

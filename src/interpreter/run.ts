@@ -11,7 +11,7 @@ import type { Fault } from './fault.ts'
 import { execute } from './loop.ts'
 import { functionAt, type PreparedProgram, type RegisterFile, releaseFile, takeFile } from './prepared.ts'
 
-/** Frames at one time, the first one included. Source: `MAX_CALL_FRAMES`, Linux. */
+/** Frames of a program at one time, the first one included. Source: `MAX_CALL_FRAMES`, Linux. */
 export const MAX_FRAMES = 8
 /** Bytes of stack in a frame. Source: `MAX_BPF_STACK`, Linux. */
 export const STACK_BYTES = 512
@@ -20,11 +20,13 @@ export const MAX_TAIL_CALLS = 33
 /** Times that a frame may pass its `may_goto` instructions. Source: `BPF_MAX_LOOPS`, Linux. */
 export const MAX_MAY_GOTO = 8 * 1024 * 1024
 
+/** Each tail call may be made from the last frame that its program can have. */
+const ALL_FRAMES = MAX_FRAMES + MAX_TAIL_CALLS * (MAX_FRAMES - 1)
 const GAP_BYTES = 8
 const SAVED_REGISTERS = 4
 
 /** Where the stack of frame `depth` ends, from the start of a run's stacks: the first frame's lies highest. */
-const stackEnd = (depth: number): number => (MAX_FRAMES - depth) * (STACK_BYTES + GAP_BYTES) - GAP_BYTES
+const stackEnd = (depth: number): number => (ALL_FRAMES - depth) * (STACK_BYTES + GAP_BYTES) - GAP_BYTES
 
 export class Run implements HelperContext {
   readonly arena: Arena
@@ -32,13 +34,15 @@ export class Run implements HelperContext {
   /** Offset in the arena of the stacks. */
   readonly #stacks: number
   /** r6 to r9 of the frame below, for each frame. */
-  readonly #saved = new BigUint64Array(MAX_FRAMES * SAVED_REGISTERS)
-  readonly #returnTo = new Int32Array(MAX_FRAMES)
+  readonly #saved = new BigUint64Array(ALL_FRAMES * SAVED_REGISTERS)
+  readonly #returnTo = new Int32Array(ALL_FRAMES)
   readonly #programs: PreparedProgram[] = []
   readonly #files: RegisterFile[] = []
+  /** For each frame, the one that its program began in. */
+  readonly #firstFrames = new Int32Array(ALL_FRAMES)
   /** r10 of each frame: where its stack ends. */
   readonly #framePointers: BigUint64Array
-  readonly mayGotoLeft = new Int32Array(MAX_FRAMES)
+  readonly mayGotoLeft = new Int32Array(ALL_FRAMES)
   #program: PreparedProgram | undefined
   #file: RegisterFile | undefined
   #tailCalls = 0
@@ -55,14 +59,14 @@ export class Run implements HelperContext {
     this.arena = arena
     this.environment = environment
     this.#stacks = stacks
-    this.#framePointers = BigUint64Array.from({ length: MAX_FRAMES }, (_, depth) =>
+    this.#framePointers = BigUint64Array.from({ length: ALL_FRAMES }, (_, depth) =>
       arena.address(stacks + stackEnd(depth)),
     )
   }
 
   /** Undefined where the arena has no room for the stacks. */
   static create(arena: Arena, environment: Environment): Run | undefined {
-    const stacks = arena.allocate(MAX_FRAMES * (STACK_BYTES + GAP_BYTES), { access: 'none' })
+    const stacks = arena.allocate(ALL_FRAMES * (STACK_BYTES + GAP_BYTES), { access: 'none' })
     if (stacks === undefined) return undefined
     // A run always has its first frame; the others open and close.
     arena.setAccess(stacks + stackEnd(0) - STACK_BYTES, STACK_BYTES, 'write')
@@ -100,6 +104,7 @@ export class Run implements HelperContext {
     this.#file = takeFile(program)
     this.#programs[this.depth] = program
     this.#files[this.depth] = this.#file
+    this.#firstFrames[this.depth] = this.depth
     this.#file.w.fill(0, 0, 20)
     this.#openFrame()
   }
@@ -117,8 +122,9 @@ export class Run implements HelperContext {
 
   /** Enters a new frame of the running program; false, with a fault, where there are too many. */
   enter(pc: number, returnTo: number): boolean {
-    if (this.depth + 1 >= MAX_FRAMES) {
-      this.fault = { kind: 'call-depth', pc, depth: this.depth + 1 }
+    const first = this.#firstFrames[this.depth]!
+    if (this.depth + 1 - first >= MAX_FRAMES) {
+      this.fault = { kind: 'call-depth', pc, depth: this.depth + 1 - first }
       return false
     }
     const { r } = this.file
@@ -128,6 +134,7 @@ export class Run implements HelperContext {
     this.depth++
     this.#programs[this.depth] = this.program
     this.#files[this.depth] = this.file
+    this.#firstFrames[this.depth] = first
     this.#setStackAccess('write')
     this.#openFrame()
     return true
@@ -167,6 +174,35 @@ export class Run implements HelperContext {
     return true
   }
 
+  /** Calls the function at `entry`, which something stands for, in a frame of its own; false, with a fault, as `execute`. */
+  callHooked(entry: number, pc: number): boolean {
+    if (!this.enter(pc, pc)) return false
+    if (!this.executeFunction(entry)) return false
+    this.leave()
+    return true
+  }
+
+  /** Runs the function at `entry`, or what stands for it, in the current frame; false as `execute`. */
+  executeFunction(entry: number): boolean {
+    const hook = this.program.hooks?.get(entry)
+    if (hook === undefined) return execute(this, entry)
+    const { depth } = this
+    const { r } = this.file
+    const args = [r[1]!, r[2]!, r[3]!, r[4]!, r[5]!]
+    const result = hook.call(args, () => {
+      if (!execute(this, entry)) return undefined
+      return this.file.r[0]!
+    })
+    if (this.fault !== undefined) return false
+    if (this.depth !== depth) throw new Error(`a function ended at depth ${this.depth}, not ${depth}`)
+    if (typeof result !== 'bigint') {
+      this.fault = { kind: 'hook', pc: entry, reason: result.reason }
+      return false
+    }
+    this.file.r[0] = result
+    return true
+  }
+
   callback(address: bigint, r1: bigint, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n): bigint | undefined {
     if (this.fault !== undefined) return undefined
     const { pc } = this
@@ -183,7 +219,7 @@ export class Run implements HelperContext {
     r[4] = r4
     r[5] = r5
     const depth = this.depth
-    const ended = execute(this, entry)
+    const ended = this.executeFunction(entry)
     this.pc = pc
     if (!ended) return undefined
     if (this.depth !== depth) throw new Error(`a callback ended at depth ${this.depth}, not ${depth}`)

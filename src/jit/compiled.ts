@@ -20,5 +20,7 @@ export interface CompiledProgram {
     /** Runs as the target of a tail call. */
     readonly tail: (frame: number) => void
     readonly callback?: (entry: number, frame: number) => void
+    /** `function N`: runs the function at slot N itself, in whose place something stands, with r1 to r5 from the block. */
+    readonly [itself: `function ${number}`]: (frame: number) => void
   }
 }

@@ -20,6 +20,7 @@ export type JitFault = { readonly pc: number } & (
   | { readonly kind: 'unknown-instruction'; readonly opcode: number }
   | { readonly kind: 'call-depth'; readonly depth: number }
   | { readonly kind: 'not-a-function'; readonly address: bigint }
+  | { readonly kind: 'hook'; readonly reason: string }
   | { readonly kind: 'no-packet' }
   | { readonly kind: 'out-of-program' }
   | { readonly kind: 'no-memory' }

@@ -6,7 +6,7 @@
  *   (`layout.ts`), kept for the next.
  * - A fault unwinds compiled code by an exception that never leaves this folder.
  */
-import type { HelperFault } from '../helpers/index.ts'
+import type { FunctionHook, FunctionHooks, HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import { type ArenaUse, HashBase, RingBuffer } from '../maps/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
@@ -20,7 +20,7 @@ import {
   FRAME_STEP,
   FRAMES,
   FRAMES_BYTES,
-  LAST_FRAME,
+  lastFrameFrom,
   MAX_FRAMES,
   MAX_TAIL_CALLS,
   RUN_BYTES,
@@ -40,6 +40,10 @@ export interface JitOptions {
   readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to; nothing in the text calls it. */
   readonly exceptionCallback?: number | undefined
+  /** What stands for functions of the program. */
+  readonly hooks?: FunctionHooks | undefined
+  /** Whether it is run by `enter`, with up to five arguments. Default false. */
+  readonly takesArguments?: boolean
   /** For names in stack traces and profiles. */
   readonly name?: string
   /** Whether to note which instruction each piece of code is for, as `marks` of the compiled program. */
@@ -66,6 +70,8 @@ export class Jit {
   readonly #environment: JitEnvironment
   /** Runs that nobody is using, with the first frame open, and with all of them. */
   readonly #idle = { checked: [] as JitRun[], proved: [] as JitRun[] }
+  /** The blocks of runs that are kept, by CPU. */
+  readonly #kept = { checked: [] as (number | undefined)[], proved: [] as (number | undefined)[] }
   /** Imports, by number: they find the run through its block, so all programs share them. */
   readonly #helpers = new Map<number, unknown>()
   readonly #words = new Map<number, unknown>()
@@ -98,6 +104,8 @@ export class Jit {
     const extraEntries = exceptionCallback === undefined ? [] : [exceptionCallback]
     const context = new ModuleContext(decodeProgram(program, extraEntries), {
       extraEntries,
+      hooks: options.hooks,
+      takesArguments: options.takesArguments ?? false,
       isProved: options.isProved ?? false,
       isTraced: options.isTraced ?? false,
       ...(options.foreignLoads === undefined ? {} : { foreignLoads: options.foreignLoads }),
@@ -113,6 +121,7 @@ export class Jit {
     })
     const marks = options.isTraced === true ? new Map<string, MarkPlace[]>() : undefined
     const bytes = context.encode(marks)
+    let exports: CompiledProgram['exports'] | undefined
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       arena: { memory: this.#arena.memory },
       run: this.#run,
@@ -122,7 +131,16 @@ export class Jit {
       // Not shared: a kernel numbers its functions anew for some calls.
       kfunc: this.#importsBy(new Map<string, unknown>(), (key) => this.#kfuncImport(String(key))),
       map: this.#importsBy(new Map<string, unknown>(), (key) => this.#mapImport(String(key))),
+      hook: this.#importsBy(new Map<string, unknown>(), (key) => {
+        const entry = Number(key)
+        const hook = options.hooks?.get(entry)
+        if (hook === undefined) throw new Error(`nothing stands for function ${entry}`)
+        return (run: number, frame: number) =>
+          this.#callHook(hook, entry, run, () => exports?.[`function ${entry}`]?.(frame))
+      }),
     })
+    // Copied: the object that WebAssembly gives is a dictionary, in which each call would look its function up.
+    exports = { ...(instance.exports as unknown as CompiledProgram['exports']) }
     for (const [name, value] of Object.entries(instance.exports)) {
       const [what, address] = name.split(' ')
       if (what !== 'release' || address === undefined) continue
@@ -130,7 +148,6 @@ export class Jit {
       if (map instanceof HashBase) map.elements.compiledRelease ??= value as () => void
     }
     const { callbackEntries } = context
-    const exports = instance.exports as unknown as CompiledProgram['exports']
     return {
       isProved: options.isProved ?? false,
       ...(marks === undefined ? {} : { marks }),
@@ -149,6 +166,19 @@ export class Jit {
       if (run.once() < 0) return { ok: false, fault: run.fault as JitFault }
       const { value } = run
       return value === 0n ? GAVE_ZERO : { ok: true, value }
+    } finally {
+      run[Symbol.dispose]()
+    }
+  }
+
+  /** As `run`, with r1 and as many of those behind it as there are; of programs that are compiled so. */
+  enter(program: CompiledProgram, args: readonly bigint[], options: JitRunOptions = {}): JitResult {
+    const [r1 = 0n, r2 = 0n, ...others] = args
+    const run = this.open(program, r1, { ...options, r2 })
+    if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
+    try {
+      run.giveMore(others)
+      return run.once() < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -179,10 +209,32 @@ export class Jit {
     return run
   }
 
-  #newRun(isProved: boolean): JitRun | undefined {
-    const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
+  /**
+   * As `open`, but never to be closed: all that are kept for a CPU have one block, so no two of them may run at once,
+   * nor may one inside of itself.
+   */
+  keep(program: CompiledProgram, context: bigint, options: JitRunOptions = {}): JitRun | undefined {
+    const { isProved } = program
+    const blocks = this.#kept[isProved ? 'proved' : 'checked']
+    const cpu = options.cpu ?? 0
+    blocks[cpu] ??= this.#newBlock(isProved)
+    const block = blocks[cpu]
     if (block === undefined) return undefined
-    this.#resetFrames(block, isProved)
+    const failed = () => this.#resetFrames(block, isProved)
+    const run = new JitRun(this.#arena, this.#now, block, { failed, end: () => undefined })
+    run.give(program, context, options)
+    return run
+  }
+
+  #newBlock(isProved: boolean): number | undefined {
+    const block = this.#arena.allocate(RUN_BYTES, { align: RUN_BYTES, access: 'none' })
+    if (block !== undefined) this.#resetFrames(block, isProved)
+    return block
+  }
+
+  #newRun(isProved: boolean): JitRun | undefined {
+    const block = this.#newBlock(isProved)
+    if (block === undefined) return undefined
     const idle = this.#idle[isProved ? 'proved' : 'checked']
     return new JitRun(this.#arena, this.#now, block, {
       failed: () => this.#resetFrames(block, isProved),
@@ -275,19 +327,18 @@ export class Jit {
       if (result.kind === 'throw') throw new ExceptionSignal(program, result.cookie)
       throw new FaultSignal({ kind: 'helper', pc, id, cause: result as HelperFault })
     }
-    return this.#tailCall(result, run, frame, pc)
+    return this.#tailCall(result, run, frame)
   }
 
-  #tailCall({ tailCall }: JitTailCall, run: number, frame: number, pc: number): number {
+  #tailCall({ tailCall }: JitTailCall, run: number, frame: number): number {
     const { words } = this.#arena
     const count = (run + runBlock.tailCalls) >>> 2
     // The program goes on with r0 as it was.
     if ((words[count] as number) >= MAX_TAIL_CALLS) return 0
     words[count] = (words[count] as number) + 1
-    // It may open all the frames that a verifier allows, and none of them counts itself.
-    if (tailCall.isProved && frame < run + LAST_FRAME) {
-      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
-    }
+    const lastAt = (run + runBlock.lastFrame) >>> 2
+    const last = words[lastAt] as number
+    words[lastAt] = lastFrameFrom(frame)
     const caller = this.#now.program
     this.#now.program = tailCall
     const opens = tailCall.isProved && caller?.isProved === false
@@ -298,6 +349,7 @@ export class Jit {
     if (opens) this.#arena.setAccess(inner, frame - inner, 'none')
     else if (caller?.isProved === true) this.#arena.setAccess(inner, frame - inner, 'write')
     this.#now.program = caller
+    this.#arena.words[lastAt] = last
     return 1
   }
 
@@ -313,9 +365,9 @@ export class Jit {
     const index = program.callbackEntries.indexOf(Number(address - FUNCTION_BASE) / 8)
     if (callback === undefined || index < 0) throw new FaultSignal({ kind: 'not-a-function', pc, address })
     const inner = frame - FRAME_STEP
-    if (inner < run + (program.isProved ? FRAMES : LAST_FRAME))
-      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     const { words } = this.#arena
+    if (inner < (words[(run + runBlock.lastFrame) >>> 2] as number))
+      throw new FaultSignal({ kind: 'call-depth', pc, depth: MAX_FRAMES })
     for (const [n, value] of args.entries()) setWords(words, (run >>> 2) + 2 * n, value)
     if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'write')
     const outer = this.#now.program
@@ -324,6 +376,19 @@ export class Jit {
     this.#now.program = outer
     if (!program.isProved) this.#arena.setAccess(inner, STACK_BYTES, 'none')
     return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
+  }
+
+  /** Leaves in the run's block what stands for a function gives; `itself` runs the function, with what the block holds. */
+  #callHook(hook: FunctionHook, entry: number, run: number, itself: () => void): void {
+    const at = run >>> 2
+    const args = [0, 1, 2, 3, 4].map((n) => wordsAt(this.#arena.words, at + 2 * n))
+    const result = hook.call(args, () => {
+      for (const [n, value] of args.entries()) setWords(this.#arena.words, at + 2 * n, value)
+      itself()
+      return wordsAt(this.#arena.words, (run + runBlock.result) >>> 2)
+    })
+    if (typeof result !== 'bigint') throw new FaultSignal({ kind: 'hook', pc: entry, reason: result.reason })
+    setWords(this.#arena.words, (run + runBlock.result) >>> 2, result)
   }
 
   #readForeign(run: number, low: number, high: number, sizeBytes: number): void {
@@ -405,8 +470,11 @@ export class JitRun implements Disposable {
   #program: CompiledProgram | undefined
   #budget = NO_LIMIT
   #context = 0n
-  /** r1 and r2 in words of 32 bits. */
-  readonly #arguments = new Uint32Array(4)
+  /** r1 and r2 in words of 32 bits: small integers, which need no memory of their own. */
+  #r1Low = 0
+  #r1High = 0
+  #r2Low = 0
+  #r2High = 0
   #cpu = 0
 
   constructor(arena: Arena, now: Now, block: number, owner: RunOwner) {
@@ -421,14 +489,20 @@ export class JitRun implements Disposable {
     this.#program = program
     this.#budget = budget ?? NO_LIMIT
     this.#cpu = cpu ?? 0
-    // A CPU's probes all run on one context: taking a bigint apart costs more than looking whether it is the same.
-    if (context !== this.#context) setWords(this.#arguments, 0, context)
-    this.#context = context
-    if (r2 !== undefined) setWords(this.#arguments, 2, r2)
-    else {
-      this.#arguments[2] = 0
-      this.#arguments[3] = 0
+    // Runs often have the context of the last: taking a bigint apart costs more than looking whether it is the same.
+    if (context !== this.#context) {
+      this.#r1Low = lowWord(context)
+      this.#r1High = highWord(context)
+      this.#context = context
     }
+    this.#r2Low = r2 === undefined ? 0 : lowWord(r2)
+    this.#r2High = r2 === undefined ? 0 : highWord(r2)
+  }
+
+  /** r3 and those behind it, for the next run. */
+  giveMore(others: readonly bigint[]): void {
+    const at = (this.#block >>> 2) + 4
+    for (const [n, value] of others.entries()) setWords(this.#arena.words, at + 2 * n, value)
   }
 
   /** Runs; the low 32 bits of r0, unsigned, or -1 where it could not go on. */
@@ -443,14 +517,14 @@ export class JitRun implements Disposable {
   repeat(count: number): number {
     const { words } = this.#arena
     const at = this.#block >>> 2
-    const given = this.#arguments
-    words[at] = given[0] as number
-    words[at + 1] = given[1] as number
-    words[at + 2] = given[2] as number
-    words[at + 3] = given[3] as number
+    words[at] = this.#r1Low
+    words[at + 1] = this.#r1High
+    words[at + 2] = this.#r2Low
+    words[at + 3] = this.#r2High
     words[at + runBlock.cpu / 4] = this.#cpu
     words[at + runBlock.tailCalls / 4] = 0
     words[at + runBlock.fuel / 4] = this.#budget
+    words[at + runBlock.lastFrame / 4] = lastFrameFrom(this.#block + FIRST_FRAME)
     const now = this.#now
     const { program, budget } = now
     now.program = this.#program
@@ -498,6 +572,7 @@ export class JitRun implements Disposable {
     const { words } = this.#arena
     const at = this.#block >>> 2
     for (const [n, value] of args.entries()) setWords(words, at + 2 * n, value)
+    words[at + runBlock.lastFrame / 4] = lastFrameFrom(this.#block + FIRST_FRAME)
     callback(index, this.#block + FIRST_FRAME)
     return this.#arena.words[(this.#block + runBlock.result) >>> 2] as number
   }
@@ -543,9 +618,13 @@ function faultFrom(error: unknown): JitFault {
 }
 
 function setWords(words: Uint32Array, at: number, value: bigint): void {
-  words[at] = Number(value & 0xffff_ffffn)
-  words[at + 1] = Number((value >> 32n) & 0xffff_ffffn)
+  words[at] = lowWord(value)
+  words[at + 1] = highWord(value)
 }
+
+/** Signed, as is the high one. */
+const lowWord = (value: bigint): number => Number(value & 0xffff_ffffn) | 0
+const highWord = (value: bigint): number => Number((value >> 32n) & 0xffff_ffffn) | 0
 
 function wordsAt(words: Uint32Array, at: number): bigint {
   const low = words[at] as number

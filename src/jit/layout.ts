@@ -2,22 +2,22 @@
  * The block of arena memory that one run needs, for compiled code and for the JavaScript that serves it.
  *
  *     0            arguments of the call that is being made, its result, and what a run counts
- *     FRAMES       the stacks of 15 frames, the first one highest, with gaps that no program may touch
+ *     FRAMES       the stacks of 239 frames, the first one highest, with gaps that no program may touch
  *
- * A program has 8 frames at most. What a verifier has accepted is not checked for that while it runs; a tail call in
- * the deepest of them may start such a program, which finds 7 more.
+ * A program has 8 frames at most, of which the first is the one that the tail call to it was made in: each of 33 tail
+ * calls finds 7 more. What a verifier has accepted is not checked for that while it runs.
  *
- * Blocks are aligned to their size, so that the block of a frame is `frame & -RUN_BYTES`. Frame n's stack begins at
- * `frameStart(n)`: compiled code passes this offset from function to function, and r10 is 512 more.
+ * Blocks are aligned to their size, so that the block of a frame is `frame & -RUN_BYTES`. Compiled code passes the offset
+ * of a frame's stack from function to function; r10 is 512 more.
  */
 
 export const STACK_BYTES = 512
 export const MAX_FRAMES = 8
-const ALL_FRAMES = 2 * MAX_FRAMES - 1
 export const MAX_TAIL_CALLS = 33
+const ALL_FRAMES = MAX_FRAMES + MAX_TAIL_CALLS * (MAX_FRAMES - 1)
 export const MAX_MAY_GOTO = 8 * 1024 * 1024
 
-export const RUN_BYTES = 8192
+export const RUN_BYTES = 128 * 1024
 const GAP_BYTES = 8
 /** From a frame to the one that it calls, downward. */
 export const FRAME_STEP = STACK_BYTES + GAP_BYTES
@@ -35,13 +35,14 @@ export const runBlock = {
   tailCalls: 56,
   /** Instructions that the run may still execute, signed. */
   fuel: 60,
+  /** The last frame that the running program may have. */
+  lastFrame: 64,
 } as const
 
 export const FRAMES = 128
 export const FRAMES_BYTES = ALL_FRAMES * FRAME_STEP
 
-/** Offset in the block of the stack of frame `depth`. */
-export const frameStart = (depth: number): number => FRAMES + (ALL_FRAMES - 1 - depth) * FRAME_STEP
-export const FIRST_FRAME = frameStart(0)
-/** That of the last frame where their number is counted. */
-export const LAST_FRAME = frameStart(MAX_FRAMES - 1)
+/** Offset in the block of the stack of the first frame. */
+export const FIRST_FRAME = FRAMES + (ALL_FRAMES - 1) * FRAME_STEP
+/** The last frame of a program that begins in `frame`. */
+export const lastFrameFrom = (frame: number): number => frame - (MAX_FRAMES - 1) * FRAME_STEP

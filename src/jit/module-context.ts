@@ -5,7 +5,7 @@
  * what JavaScript calls: all take a frame and find arguments in the run's block.
  */
 
-import type { KfuncInline } from '../helpers/index.ts'
+import type { FunctionHooks, KfuncInline } from '../helpers/index.ts'
 import type { ArenaUse, BpfMap } from '../maps/index.ts'
 import { ARENA_BASE, type Arena, SHADOW_POINTER, SHADOW_WRITABLE } from '../memory/index.ts'
 import {
@@ -29,6 +29,7 @@ import {
   type OwnFunction,
   ret,
   seq,
+  seqThen,
   store32,
   store64,
   unreachable,
@@ -39,7 +40,7 @@ import { CallTranslator } from './calls.ts'
 import { Demand } from './demand.ts'
 import { faultCode } from './fault.ts'
 import type { ForeignRead } from './foreign-load.ts'
-import { FRAME_STEP, LAST_FRAME, RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
+import { RUN_BYTES, runBlock, STACK_BYTES } from './layout.ts'
 import { isLookup } from './map-calls.ts'
 import { PagedAccess } from './paged-access.ts'
 import type { DecodedProgram } from './program.ts'
@@ -73,6 +74,10 @@ export interface CompileOptions {
   readonly inlinesHelpers: boolean
   /** Subprograms that JavaScript calls though the program does not take their addresses. */
   readonly extraEntries: readonly number[]
+  /** Functions that something stands for: calls of them ask JavaScript. */
+  readonly hooks?: FunctionHooks | undefined
+  /** Whether the first function is given r1 to r5; else no more than r1 and r2. */
+  readonly takesArguments?: boolean
 }
 
 const FRAME_FILL = 0x08 | SHADOW_WRITABLE
@@ -90,6 +95,9 @@ export class ModuleContext {
   readonly #fault: FunctionRef<readonly ['i32', 'i32', 'i32', 'i32', 'i32'], 'void'>
   readonly #functions = new Map<number, OwnFunction<readonly ValueType[], 'i64'>>()
   readonly #due: number[] = []
+  readonly #hooks = new Map<number, FunctionRef<readonly ['i32', 'i32'], 'void'>>()
+  /** What is called where something stands for a function, by the function's entry. */
+  readonly #hooked = new Map<number, OwnFunction<readonly ValueType[], 'i64'>>()
   #access: I32Function | undefined
   /** By size, negative for writes. */
   readonly #accesses = new Map<number, I32Function>()
@@ -103,7 +111,12 @@ export class ModuleContext {
     this.program = program
     this.options = options
     this.isChecked = !options.isProved
-    this.subprograms = subprogramsOf(program, options.argumentCount)
+    const { hooks } = options
+    this.subprograms = subprogramsOf(
+      program,
+      options.argumentCount,
+      (entry) => hooks?.get(entry)?.argumentCount ?? 0,
+    )
     this.builder = new ModuleBuilder(options.name)
     this.builder.importMemory('arena', 'memory', { minimum: 1 })
     this.#fault = this.builder.importFunction('run', 'fault', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void')
@@ -112,7 +125,16 @@ export class ModuleContext {
         ? this.builder.importFunction('run', 'foreign', ['i32', 'i32', 'i32', 'i32'], 'void')
         : undefined
     this.paged = options.arenaUse === undefined ? undefined : new PagedAccess(this.builder, options.arenaUse)
+    for (const entry of hooks?.keys() ?? []) {
+      if (!this.subprograms.has(entry)) continue
+      this.#hooks.set(entry, this.builder.importFunction('hook', `${entry}`, ['i32', 'i32'], 'void'))
+    }
     this.calls = new CallTranslator(this)
+  }
+
+  /** Whether something stands for the function. */
+  isHooked(entry: number): boolean {
+    return this.#hooks.has(entry)
   }
 
   get readForeign(): ForeignRead {
@@ -157,6 +179,7 @@ export class ModuleContext {
     this.#exportRepeat()
     this.#exportTail()
     this.#exportCallback()
+    this.#exportHooked()
     for (let entry = this.#due.shift(); entry !== undefined; entry = this.#due.shift()) this.#translate(entry)
     this.calls.exportMapFunctions()
     return this.builder.encode(marks)
@@ -180,8 +203,8 @@ export class ModuleContext {
   }
 
   checkDepth(frame: Code<'i32'>, pc: number): Code {
-    const place = i32.and(frame, i32.const(RUN_BYTES - 1))
-    return when(i32.lt_u(place, i32.const(LAST_FRAME + FRAME_STEP)), this.fault(faultCode.callDepth, pc))
+    const last = load32.full(this.runOf(frame), runBlock.lastFrame)
+    return when(i32.le_u(frame, last), this.fault(faultCode.callDepth, pc))
   }
 
   openFrame(frame: Code<'i32'>): Code {
@@ -246,7 +269,53 @@ export class ModuleContext {
   }
 
   callFunction(entry: number, args: readonly Code<'i64'>[], frame: Code<'i32'>): Code<'i64'> {
-    return this.#function(entry).call(...args, frame)
+    const callee = this.#hooks.has(entry) ? this.#hookedFunction(entry) : this.#function(entry)
+    return callee.call(...args, frame)
+  }
+
+  /** Asks JavaScript for the result: passes the arguments through the block, as calls of helpers do. */
+  #hookedFunction(entry: number): OwnFunction<readonly ValueType[], 'i64'> {
+    const known = this.#hooked.get(entry)
+    if (known !== undefined) return known
+    const { parameters } = this.subprograms.get(entry) as Subprogram
+    const passed = registersIn(parameters)
+    const types: ValueType[] = passed.map(() => 'i64')
+    const made = this.builder.function(`hooked ${entry}`, [...types, 'i32'] as ValueType[], 'i64')
+    this.#hooked.set(entry, made)
+    const frame = made.parameters[passed.length] as Local<'i32'>
+    const run = this.runOf(frame.get)
+    const values = [1, 2, 3, 4, 5].map((register) => {
+      const position = passed.indexOf(register)
+      return position < 0 ? i64.const(0n) : (made.parameters[position] as Local<'i64'>).get
+    })
+    const hook = this.#hooks.get(entry) as FunctionRef<readonly ['i32', 'i32'], 'void'>
+    made.body(
+      seqThen(
+        [
+          ...values.map((value, n) => store64.full(run, value, runBlock.arguments + 8 * n)),
+          hook.call(run, frame.get),
+        ],
+        load64.full(run, runBlock.result),
+      ),
+    )
+    return made
+  }
+
+  /** `function N(frame)`: the functions that something stands for, themselves. */
+  #exportHooked(): void {
+    for (const entry of this.#hooks.keys()) {
+      const itself = this.builder.function(`function ${entry}`, ['i32'], 'void')
+      const [frame] = itself.parameters
+      const { parameters } = this.subprograms.get(entry) as Subprogram
+      const args = registersIn(parameters).map((register) => this.#argument(register, frame.get))
+      const result = this.#function(entry).call(...args, frame.get)
+      itself.body(store64.full(this.runOf(frame.get), result, runBlock.result))
+      this.builder.export(`function ${entry}`, itself)
+    }
+  }
+
+  #argument(register: number, frame: Code<'i32'>): Code<'i64'> {
+    return load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1))
   }
 
   #function(entry: number): OwnFunction<readonly ValueType[], 'i64'> {
@@ -360,7 +429,8 @@ export class ModuleContext {
     tail.body(
       seq(
         store64.full(run, i64.const(0n), runBlock.arguments + 8),
-        store64.full(run, this.#callWithBlock(0, frame.get), runBlock.result),
+        // Not what stands for it: a tail call goes past that, as on Linux.
+        store64.full(run, this.#callWithBlock(0, frame.get, this.#function(0)), runBlock.result),
       ),
     )
     this.builder.export('tail', tail)
@@ -393,15 +463,18 @@ export class ModuleContext {
   /** Entries by the number that `callback` takes. */
   readonly callbackEntries: number[] = []
 
-  #callWithBlock(entry: number, frame: Code<'i32'>): Code<'i64'> {
+  #callWithBlock(
+    entry: number,
+    frame: Code<'i32'>,
+    callee?: OwnFunction<readonly ValueType[], 'i64'>,
+  ): Code<'i64'> {
     const { parameters } = this.subprograms.get(entry) as Subprogram
+    const hasTwo = entry === 0 && this.options.takesArguments !== true
     const args = registersIn(parameters).map((register) =>
       // A program starts with r1 and r2.
-      entry === 0 && register > 2
-        ? i64.const(0n)
-        : load64.full(this.runOf(frame), runBlock.arguments + 8 * (register - 1)),
+      hasTwo && register > 2 ? i64.const(0n) : this.#argument(register, frame),
     )
-    return this.callFunction(entry, args, frame)
+    return callee === undefined ? this.callFunction(entry, args, frame) : callee.call(...args, frame)
   }
 
   /**

@@ -83,18 +83,24 @@ export interface Subprogram {
   readonly slotCount: number
 }
 
-/** All subprograms of a program, by entry. */
+/**
+ * All subprograms of a program, by entry. `taken`: how many arguments some take, whether they look at them or not.
+ */
 export function subprogramsOf(
   program: DecodedProgram,
   argumentCount: ArgumentCount,
+  taken: (entry: number) => number = () => 0,
 ): ReadonlyMap<number, Subprogram> {
   const flows = new Map(program.entries.map((entry) => [entry, controlFlowOf(program, entry)]))
-  const parameters = new Map<number, number>(program.entries.map((entry) => [entry, 0]))
+  const parameters = new Map<number, number>(
+    program.entries.map((entry) => [entry, firstArguments(taken(entry))]),
+  )
   const calleeReads = (entry: number) => parameters.get(entry) ?? 0
   for (let changed = true; changed; ) {
     changed = false
     for (const [entry, flow] of flows) {
-      const live = liveAtEntry(flow, argumentCount, calleeReads) & ARGUMENTS
+      const read = liveAtEntry(flow, argumentCount, calleeReads) & ARGUMENTS
+      const live = read | firstArguments(taken(entry))
       if (live === parameters.get(entry)) continue
       parameters.set(entry, live)
       changed = true

@@ -635,6 +635,7 @@ export class SubprogramTranslator implements BlockTranslator {
   #isInlined(callee: Subprogram): boolean {
     const { scope, inside } = this.embedding
     return (
+      !this.context.isHooked(callee.entry) &&
       callee.slotCount <= SLOTS_INLINED_EACH &&
       scope.inlined + callee.slotCount <= SLOTS_INLINED_IN_ALL &&
       !inside.includes(callee.entry)

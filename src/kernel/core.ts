@@ -175,7 +175,7 @@ export class KernelCore implements MapHost, Disposable {
   newProgram(loaded: LoadedProgram): ProgramObject {
     const object = this.programs.add(
       (id) =>
-        new ProgramObject(id, loaded, (ended) => {
+        new ProgramObject(id, loaded, this.grace, (ended) => {
           this.programs.delete(ended.id)
           this.grace.defer(() => this.kfuncs.release(loaded.kfuncNumbers))
         }),
@@ -205,13 +205,7 @@ export class KernelCore implements MapHost, Disposable {
   /** Registers the probe of an event, not enabled; or -errno. */
   registerProbe(event: ProbeEvent): Kprobe | Kretprobe | number {
     const { place } = event
-    // As on Linux, bpf_get_func_ip() is 0 inside of a function.
-    const functionAddress = place.offset === 0n ? place.address : 0n
-    const handler = (cpu: StoppedCpu) => {
-      const { attached } = event
-      if (attached === undefined) return
-      this.runner.runAtProbe(attached.program, cpu, functionAddress, attached.cookie)
-    }
+    const handler = (cpu: StoppedCpu) => event.attached?.runAtProbe(cpu)
     const options = { address: place.address, handler, enabled: false }
     return place.isReturn ? this.probes.registerKretprobe(options) : this.probes.registerKprobe(options)
   }

@@ -1,16 +1,26 @@
 /**
  * How programs are run: an engine makes something executable of a program whose references are resolved.
  */
-import type { HelperEnvironment, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
+import type { HelperEnvironment, HookFault, KfuncBody, KfuncCall, KfuncInline } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import type { ArenaUse } from '../maps/index.ts'
 
 const BPF_TIMER_SET_CALLBACK = 170
 
-export type RunOutcome =
-  | { readonly ok: true; readonly value: bigint }
-  /** `pc` is the index of the instruction that could not go on. */
-  | { readonly ok: false; readonly pc: number; readonly message: string }
+/** `pc` is the index of the instruction that could not go on. */
+export interface RunFailure {
+  readonly ok: false
+  readonly pc: number
+  readonly message: string
+}
+
+export type RunOutcome = { readonly ok: true; readonly value: bigint } | RunFailure
+
+/** A program with its environment, for what runs it often. */
+export interface KeptRun {
+  /** Undefined where it has run to its end. */
+  run(): RunFailure | undefined
+}
 
 export interface Executable {
   /** What the program was compiled to: a WebAssembly module. Undefined where it is not compiled. */
@@ -19,6 +29,26 @@ export interface Executable {
   run(environment: RunEnvironment): RunOutcome
   /** Calls the subprogram at `address`, which the program has given to a helper for later, with up to five arguments. */
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome
+  /**
+   * What runs from the first instruction again and again. Of those that are kept for one CPU no two may run at once.
+   * Undefined without memory.
+   */
+  keep(environment: RunEnvironment): KeptRun | undefined
+  /** Runs from the first instruction with up to five arguments; of programs that were prepared so. */
+  enter(args: readonly bigint[], environment: RunEnvironment): RunOutcome
+  /** From the next run on, `hook` stands for the function at a slot; undefined: the function itself does again. */
+  hook(slot: number, hook: ProgramHook | undefined): void
+}
+
+/** What stands for a function of a program; see `FunctionHook`. */
+export interface ProgramHook {
+  readonly argumentCount: number
+  /** `environment` is that of the run that makes the call. */
+  call(
+    environment: RunEnvironment,
+    args: readonly bigint[],
+    proceed: () => bigint | undefined,
+  ): bigint | HookFault
 }
 
 /** A helper's environment whose `callback` the engine sets while a helper is being called. */
@@ -39,6 +69,8 @@ export interface PrepareOptions {
   readonly arena?: ArenaUse | undefined
   /** Slot of the subprogram that exceptions go to. */
   readonly exceptionCallback?: number | undefined
+  /** Whether it stands for a function, with up to five arguments. Default false: it has a context. */
+  readonly takesArguments?: boolean
   /** For names in stack traces and profiles. */
   readonly name?: string
 }

@@ -10,9 +10,6 @@ export interface FunctionCall {
   readonly values: BigUint64Array
   /** Undefined at the entry. */
   readonly returned?: bigint
-  /** Of the function. */
-  readonly address: bigint
-  readonly cookie: bigint
 }
 
 /** Source: MAX_BPF_FUNC_ARGS of Linux. */

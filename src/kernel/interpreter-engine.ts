@@ -1,5 +1,7 @@
 /** The checked interpreter as an engine: every access is held against the arena while the program runs. */
 import {
+  type FunctionHook,
+  type FunctionHooks,
   type HelperFault,
   type HelperResult,
   helperBodies,
@@ -23,8 +25,10 @@ import {
   type Engine,
   type Executable,
   KEEPS_CALLBACK,
+  type KeptRun,
   type KfuncSource,
   type PrepareOptions,
+  type ProgramHook,
   type RunEnvironment,
   type RunOutcome,
 } from './engine.ts'
@@ -40,12 +44,20 @@ class HelperAbort extends Error {
 }
 
 class Interpreted implements Executable {
-  readonly prepared: PreparedProgram
   readonly #engine: InterpreterEngine
+  readonly #prepare: (executable: Executable, hooks: FunctionHooks | undefined) => PreparedProgram
+  readonly #plain: PreparedProgram
+  readonly #hooks = new Map<number, FunctionHook>()
+  prepared: PreparedProgram
 
-  constructor(engine: InterpreterEngine, prepared: PreparedProgram) {
+  constructor(
+    engine: InterpreterEngine,
+    prepare: (executable: Executable, hooks: FunctionHooks | undefined) => PreparedProgram,
+  ) {
     this.#engine = engine
-    this.prepared = prepared
+    this.#prepare = prepare
+    this.#plain = prepare(this, undefined)
+    this.prepared = this.#plain
   }
 
   run(environment: RunEnvironment): RunOutcome {
@@ -54,6 +66,26 @@ class Interpreted implements Executable {
 
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
     return this.#engine.call(this.prepared, address, args, environment)
+  }
+
+  keep(environment: RunEnvironment): KeptRun {
+    return {
+      run: () => {
+        const outcome = this.run(environment)
+        return outcome.ok ? undefined : outcome
+      },
+    }
+  }
+
+  enter(args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    return this.#engine.enter(this.prepared, args, environment)
+  }
+
+  hook(slot: number, hook: ProgramHook | undefined): void {
+    if (hook === undefined) this.#hooks.delete(slot)
+    else this.#hooks.set(slot, this.#engine.hookOf(hook))
+    // Runs that are under way keep what they began with.
+    this.prepared = this.#hooks.size === 0 ? this.#plain : this.#prepare(this, new Map(this.#hooks))
   }
 }
 
@@ -88,10 +120,24 @@ export class InterpreterEngine implements Engine {
   }
 
   prepare(program: Program, { foreignLoads, exceptionCallback, arena }: PrepareOptions = {}): Executable {
-    const prepared = prepare(program, { foreignLoads, exceptionCallback, arena })
-    const executable = new Interpreted(this, prepared)
-    this.#executables.set(prepared, executable)
-    return executable
+    return new Interpreted(this, (executable, hooks) => {
+      const prepared = prepare(program, { foreignLoads, exceptionCallback, arena, hooks })
+      this.#executables.set(prepared, executable)
+      return prepared
+    })
+  }
+
+  /** For the programs of this engine: with the environment of whatever run makes the call. */
+  hookOf(hook: ProgramHook): FunctionHook {
+    return {
+      argumentCount: hook.argumentCount,
+      call: (args, proceed) => hook.call(this.#environment as RunEnvironment, args, proceed),
+    }
+  }
+
+  enter(program: PreparedProgram, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    const options = { budget: this.#budget }
+    return this.#inside(environment, () => this.#interpreter.enter(program, args, options))
   }
 
   run(program: PreparedProgram, environment: RunEnvironment): RunOutcome {

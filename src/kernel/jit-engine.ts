@@ -1,10 +1,11 @@
 /** The WebAssembly compiler as an engine: checked where nothing is proved, as the interpreter is. */
-import { helperBodies, readKernel } from '../helpers/index.ts'
+import { type FunctionHook, type FunctionHooks, helperBodies, readKernel } from '../helpers/index.ts'
 import { describeFault } from '../interpreter/index.ts'
 import type { Program } from '../isa/index.ts'
 import {
   type CompiledProgram,
   Jit,
+  type JitFault,
   type JitHelper,
   type JitResult,
   type JitRunOptions,
@@ -16,30 +17,56 @@ import {
   type Engine,
   type Executable,
   KEEPS_CALLBACK,
+  type KeptRun,
   type KfuncSource,
   type PrepareOptions,
+  type ProgramHook,
   type RunEnvironment,
+  type RunFailure,
   type RunOutcome,
 } from './engine.ts'
 
 /** Compiled when it first runs, or is looked at: objects have programs that are never attached. */
 class Compiled implements Executable {
   readonly #engine: JitEngine
-  readonly #compile: (executable: Executable) => CompiledProgram
+  readonly #compile: (executable: Executable, hooks: FunctionHooks | undefined) => CompiledProgram
+  /** As it was loaded; kept while something is attached, to be there at once when that ends. */
+  #plain: CompiledProgram | undefined
+  readonly #hooks = new Map<number, FunctionHook>()
+  /** What runs. */
   #program: CompiledProgram | undefined
 
-  constructor(engine: JitEngine, compile: (executable: Executable) => CompiledProgram) {
+  constructor(
+    engine: JitEngine,
+    compile: (executable: Executable, hooks: FunctionHooks | undefined) => CompiledProgram,
+  ) {
     this.#engine = engine
     this.#compile = compile
   }
 
   get program(): CompiledProgram {
-    this.#program ??= this.#compile(this)
+    this.#program ??= this.#hooks.size === 0 ? this.#asLoaded : this.#compile(this, new Map(this.#hooks))
     return this.#program
   }
 
+  get #asLoaded(): CompiledProgram {
+    this.#plain ??= this.#compile(this, undefined)
+    return this.#plain
+  }
+
   get image(): Uint8Array {
-    return this.program.bytes
+    return this.#asLoaded.bytes
+  }
+
+  hook(slot: number, hook: ProgramHook | undefined): void {
+    if (hook === undefined) this.#hooks.delete(slot)
+    else this.#hooks.set(slot, this.#engine.hookOf(hook))
+    // Runs that are under way keep what they began with.
+    this.#program = undefined
+  }
+
+  enter(args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    return this.#engine.enter(this.program, args, environment)
   }
 
   run(environment: RunEnvironment): RunOutcome {
@@ -49,9 +76,13 @@ class Compiled implements Executable {
   call(address: bigint, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
     return this.#engine.call(this.program, address, args, environment)
   }
+
+  keep(environment: RunEnvironment): KeptRun | undefined {
+    return this.#engine.keep(this, environment)
+  }
 }
 
-function failed({ fault }: Extract<JitResult, { ok: false }>): RunOutcome {
+function failed(fault: JitFault): RunFailure {
   // Of a bad argument, the interpreter's engine gives the cause alone.
   const message =
     fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
@@ -105,22 +136,51 @@ export class JitEngine implements Engine {
   }
 
   prepare(program: Program, options: PrepareOptions = {}): Executable {
-    return new Compiled(this, (executable) => {
-      const compiled = this.#jit.compile(program, options)
+    return new Compiled(this, (executable, hooks) => {
+      const compiled = this.#jit.compile(program, { ...options, hooks })
       this.#executables.set(compiled, executable)
       return compiled
     })
   }
 
+  /** For the programs of this engine: with the environment of whatever run makes the call. */
+  hookOf(hook: ProgramHook): FunctionHook {
+    return {
+      argumentCount: hook.argumentCount,
+      call: (args, proceed) => hook.call(this.#current, args, proceed),
+    }
+  }
+
+  enter(program: CompiledProgram, args: readonly bigint[], environment: RunEnvironment): RunOutcome {
+    const options = this.#optionsOf(environment.cpu)
+    return this.#inside(environment, () => this.#jit.enter(program, args, options))
+  }
+
   run(program: CompiledProgram, environment: RunEnvironment): RunOutcome {
-    // As `#inside`, but without a closure for each run: probes come this way.
-    const outer = this.#environment
-    this.#environment = environment
-    try {
-      const result = this.#jit.run(program, environment.context, this.#optionsOf(environment.cpu))
-      return result.ok ? result : failed(result)
-    } finally {
-      this.#environment = outer
+    const options = this.#optionsOf(environment.cpu)
+    return this.#inside(environment, () => this.#jit.run(program, environment.context, options))
+  }
+
+  keep(executable: Compiled, environment: RunEnvironment): KeptRun | undefined {
+    const options = this.#optionsOf(environment.cpu)
+    let { program } = executable
+    const run = this.#jit.keep(program, environment.context, options)
+    if (run === undefined) return undefined
+    return {
+      run: () => {
+        // It is compiled again where something is attached to it.
+        if (executable.program !== program) {
+          program = executable.program
+          run.give(program, environment.context, options)
+        }
+        const outer = this.#environment
+        this.#environment = environment
+        try {
+          return run.once() < 0 ? failed(run.fault as JitFault) : undefined
+        } finally {
+          this.#environment = outer
+        }
+      },
     }
   }
 
@@ -148,7 +208,7 @@ export class JitEngine implements Engine {
     this.#environment = environment
     try {
       const result = run()
-      return result.ok ? result : failed(result)
+      return result.ok ? result : failed(result.fault)
     } finally {
       this.#environment = outer
     }

@@ -1,10 +1,11 @@
 /**
- * The types that this kernel shows: the operating system's own, and behind them the functions that programs may call
- * with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
+ * The types that this kernel shows: the operating system's own, and behind them the contexts of programs and the
+ * functions that they may call with what those take, each tagged `bpf_kfunc` as in Linux. What the operating system's types have already stays
  * theirs; a function that takes what only they could have (a task) is there only if they have it.
  */
 import { appendTypes, BTF_KIND, Btf, BtfWriter, Declarations, declaredScalars } from '../btf/index.ts'
 import { kfuncBodies, kfuncStructs as structsOfKfuncs } from '../helpers/index.ts'
+import { kernelContextStructs } from './contexts/layout.ts'
 import {
   iteratorContexts,
   iteratorEnums,
@@ -12,7 +13,7 @@ import {
   iteratorStructs,
 } from './iterators/declarations.ts'
 
-const structs: readonly string[] = [...structsOfKfuncs, ...iteratorStructs]
+const structs: readonly string[] = [...structsOfKfuncs, ...kernelContextStructs, ...iteratorStructs]
 
 const STRUCT = /struct \w+/g
 /** Structs that are declared where the operating system has none. */
@@ -69,5 +70,8 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   const bytes = own === undefined || types === undefined ? added : appendTypes(types, own, added)
   // Both parts have been checked: the one when it was read, the other as it was written.
   const joined = Btf.parseTrusted(bytes)
-  return { bytes, types: joined instanceof Btf ? joined : undefined }
+  if (!(joined instanceof Btf)) return { bytes, types: undefined }
+  // The names are read now, and not by the first program that is proved.
+  joined.expectNames([...declaredWords])
+  return { bytes, types: joined }
 }

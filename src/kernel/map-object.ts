@@ -19,6 +19,7 @@ import type { MapSpec } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
 import { type MmapRequest, OpenFile } from './open-file.ts'
 import { Counted } from './reference.ts'
+import { isSameKind, type TailCallKind } from './tail-call-kind.ts'
 import type { Mapping } from './types.ts'
 
 /** What the program's types say of a map's key and value. */
@@ -45,7 +46,7 @@ export class MapObject extends Counted {
   #types: MapTypes | undefined
   /** Of a struct_ops map: its value's type among the kernel's, and their id. */
   kernelValueType: { readonly typeId: number; readonly btfId: number } | undefined
-  #programType: number | undefined
+  #programs: TailCallKind | undefined
   /** Descriptors and mappings: what is gone when user space has let go of the map. */
   #userReferences = 0
 
@@ -75,13 +76,14 @@ export class MapObject extends Counted {
   }
 
   /**
-   * Whether a program array may call, or be called by, `program`: all must be of one kind, since a tail call goes on
-   * with the caller's context. The first one decides. None has functions return: who calls it may be anywhere.
+   * Whether a program array may call, or be called by, a program of this kind: all must be of one, since a tail call
+   * goes on with the caller's context. The first one decides.
+   * None has functions return: who calls it may be anywhere.
    */
-  admits(program: { readonly type: { readonly type: number }; readonly overridesReturn?: boolean }): boolean {
-    if (program.overridesReturn === true) return false
-    this.#programType ??= program.type.type
-    return this.#programType === program.type.type
+  admits(kind: TailCallKind): boolean {
+    if (kind.overridesReturn) return false
+    this.#programs ??= kind
+    return isSameKind(this.#programs, kind)
   }
 
   /** Who holds it beside user space. */

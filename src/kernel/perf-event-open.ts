@@ -92,7 +92,8 @@ function createEvent(core: KernelCore, process: KernelProcess, attr: Attr, cpu: 
   if (attr.type !== KPROBE_PMU_TYPE) return -ENOENT
   const place = probePlace(core, process, attr)
   if (typeof place === 'number') return place
-  const event = new ProbeEvent(core.nextEventId(), enabled, place, (ended) => core.probeEvents.delete(ended))
+  const onEnd = (ended: ProbeEvent) => core.probeEvents.delete(ended)
+  const event = new ProbeEvent(core.nextEventId(), enabled, place, core.runner, onEnd)
   const probe = core.registerProbe(event)
   if (typeof probe === 'number') return probe
   event.install(probe)

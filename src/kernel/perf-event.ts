@@ -22,9 +22,11 @@ import {
 import { type PerfOutputTarget, PerfRing } from '../maps/index.ts'
 import type { Arena, Grace } from '../memory/index.ts'
 import type { Kprobe, Kretprobe } from '../probes/index.ts'
+import type { AttachedProgram } from './attached-program.ts'
 import { type MmapRequest, OpenFile } from './open-file.ts'
 import type { KernelProcess } from './process.ts'
 import { ProgramFile, type ProgramObject } from './program-object.ts'
+import type { ProgramRunner } from './runner.ts'
 import type { Mapping } from './types.ts'
 
 /** Programs that PERF_EVENT_IOC_QUERY_BPF will list at most. Source: BPF_TRACE_MAX_PROGS of Linux. */
@@ -128,13 +130,21 @@ export interface ProbePlace {
 export class ProbeEvent extends PerfEvent {
   readonly place: ProbePlace
   readonly #onEnd: (event: ProbeEvent) => void
+  readonly #runner: ProgramRunner
   /** Set by `install`. */
   #probe: Kprobe | Kretprobe | undefined
-  #attached: { readonly program: ProgramObject; readonly cookie: bigint } | undefined
+  #attached: AttachedProgram | undefined
 
-  constructor(id: bigint, enabled: boolean, place: ProbePlace, onEnd: (event: ProbeEvent) => void) {
+  constructor(
+    id: bigint,
+    enabled: boolean,
+    place: ProbePlace,
+    runner: ProgramRunner,
+    onEnd: (event: ProbeEvent) => void,
+  ) {
     super(id, enabled)
     this.place = place
+    this.#runner = runner
     this.#onEnd = onEnd
   }
 
@@ -143,7 +153,8 @@ export class ProbeEvent extends PerfEvent {
     this.#probe = probe
   }
 
-  get attached(): { readonly program: ProgramObject; readonly cookie: bigint } | undefined {
+  /** The program, with a reference to it. */
+  get attached(): AttachedProgram | undefined {
     return this.#attached
   }
 
@@ -155,7 +166,9 @@ export class ProbeEvent extends PerfEvent {
     if (program.loaded.type.name !== 'kprobe') return -EINVAL
     if (program.loaded.overridesReturn && !this.place.mayOverride) return -EINVAL
     if (this.#attached !== undefined) return -EEXIST
-    this.#attached = { program: program.get(), cookie }
+    // As on Linux, bpf_get_func_ip() is 0 inside of a function.
+    const functionAddress = this.place.offset === 0n ? this.place.address : 0n
+    this.#attached = this.#runner.attach(program.get(), functionAddress, cookie)
     const error = this.apply()
     if (error !== 0) this.detach()
     return error

@@ -1,12 +1,14 @@
 import type { Program } from '../isa/index.ts'
-import type { AttachTarget } from '../verifier/index.ts'
+import type { Grace } from '../memory/index.ts'
+import type { AttachTarget, FunctionInfo, ProgramFacts, ProvedFunction } from '../verifier/index.ts'
 import type { BtfObject } from './btf-object.ts'
-import type { Executable } from './engine.ts'
+import type { Executable, ProgramHook } from './engine.ts'
 import type { MapObject } from './map-object.ts'
 import { OpenFile } from './open-file.ts'
 import { ProgramStream } from './program-stream.ts'
 import type { ProgramTypeRow } from './program-types.ts'
 import { Counted } from './reference.ts'
+import type { Trampoline } from './trampoline.ts'
 
 /** What BPF_PROG_LOAD has established about a program. */
 export interface LoadedProgram {
@@ -14,6 +16,14 @@ export interface LoadedProgram {
   readonly expectedAttachType: number
   /** What it was proved for: a function of the kernel, or of another program. */
   readonly attach: AttachTarget | undefined
+  /** The program that it was proved for, where that is what it attaches to. */
+  readonly target: ProgramObject | undefined
+  /** BPF_F_* of BPF_PROG_LOAD. */
+  readonly flags: number
+  readonly attachedTo: ProgramFacts['attachedTo']
+  /** What others may attach to. */
+  readonly functions: readonly ProvedFunction[]
+  readonly functionInfo: readonly FunctionInfo[]
   readonly name: string
   /** 8 bytes. */
   readonly tag: Uint8Array
@@ -45,21 +55,56 @@ export class ProgramObject extends Counted {
   readonly id: number
   readonly loaded: LoadedProgram
   readonly #maps: MapObject[]
+  readonly #grace: Grace
   readonly #onEnd: (object: ProgramObject) => void
   runTimeNs = 0n
   runCount = 0n
   recursionMisses = 0n
   faults = 0
+  /** By the BTF ids of its functions: what is, or was, attached to them. */
+  readonly trampolines = new Map<number, Trampoline>()
+  /** Extensions that replace functions of it now. */
+  extensions = 0
+  /** How many entries of program arrays are this program. */
+  arrayEntries = 0
+  /** CPUs on which it runs now at a call of another program's function. */
+  readonly running = new Set<number>()
+  readonly #hooks = new Set<number>()
+  /** Whether anybody looks at the context of a run. */
+  usesContext: boolean
+  #target: ProgramObject | undefined
   readonly stdout = new ProgramStream()
   readonly stderr = new ProgramStream()
 
-  /** Takes over the references in `loaded`. */
-  constructor(id: number, loaded: LoadedProgram, onEnd: (object: ProgramObject) => void) {
+  /** Takes over the references in `loaded`, which go when no run can be under way any more. */
+  constructor(id: number, loaded: LoadedProgram, grace: Grace, onEnd: (object: ProgramObject) => void) {
     super()
     this.id = id
     this.loaded = loaded
+    this.#grace = grace
     this.#maps = [...loaded.maps]
+    this.#target = loaded.target
+    this.usesContext = loaded.usesContext
     this.#onEnd = onEnd
+  }
+
+  /** The program to attach to that was named when it was loaded, until it has been attached. */
+  get target(): ProgramObject | undefined {
+    return this.#target
+  }
+
+  /** It has been attached: what it was loaded for is not kept any longer. */
+  forgetTarget(): void {
+    this.#target?.put()
+    this.#target = undefined
+  }
+
+  /** From the next run on, `hook` stands for the function at a slot; undefined: the function itself does. */
+  hook(slot: number, hook: ProgramHook | undefined): void {
+    if (hook === undefined) this.#hooks.delete(slot)
+    else this.#hooks.add(slot)
+    this.usesContext = this.loaded.usesContext || this.#hooks.has(0)
+    this.executable.hook(slot, hook)
   }
 
   get executable(): Executable {
@@ -77,8 +122,11 @@ export class ProgramObject extends Counted {
 
   protected end(): void {
     this.#onEnd(this)
-    for (const map of this.#maps) map.put()
-    this.loaded.btf?.put()
+    this.#grace.defer(() => {
+      for (const map of this.#maps) map.put()
+      this.loaded.btf?.put()
+      this.forgetTarget()
+    })
   }
 }
 

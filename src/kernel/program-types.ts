@@ -37,7 +37,7 @@ export interface ProgramTypeRow {
   /** What an `expected_attach_type` of 0 stands for. */
   readonly defaultAttachType?: number
   /** `attach_type` values that BPF_LINK_CREATE takes of it. */
-  readonly linkAttachTypes: readonly number[]
+  readonly linkAttachTypes: readonly number[] | 'any'
   /** Whether a link takes only the type that the program was loaded for. */
   readonly linksAsLoaded?: boolean
   /** Whether BPF_F_SLEEPABLE must be given, or may; default: it must not. */
@@ -192,6 +192,7 @@ export const programTypes: readonly ProgramTypeRow[] = [
     sleeps: 'may',
     testRun: { kind: 'struct_ops' },
   },
+  { type: T.BPF_PROG_TYPE_EXT, name: 'ext', expectedAttachTypes: [0], linkAttachTypes: 'any' },
   {
     type: T.BPF_PROG_TYPE_SK_LOOKUP,
     name: 'sk_lookup',

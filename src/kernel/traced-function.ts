@@ -41,10 +41,11 @@ export function traceFunction(
   if (traced === undefined) return -ENOENT
   const { address, argumentCount } = traced
   const take = argumentsTaker(core, convention, argumentCount)
+  const attached = core.runner.attach(program, address, cookie)
   if (expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_FENTRY) {
     return core.probes.registerKprobe({
       address,
-      handler: (cpu) => core.runner.runAtCall(program, cpu, { values: take(cpu), address, cookie }),
+      handler: (cpu) => attached.runAtCall(cpu, { values: take(cpu) }),
     })
   }
   return core.probes.registerKretprobe({
@@ -53,7 +54,7 @@ export function traceFunction(
     handler: (cpu, _probe, captured) => {
       const values = captured as BigUint64Array
       const returned = cpu.get(convention.result)
-      core.runner.runAtCall(program, cpu, { values, returned, address, cookie })
+      attached.runAtCall(cpu, { values, returned })
     },
   })
 }

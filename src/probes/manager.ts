@@ -216,12 +216,12 @@ export class ProbeManager implements Disposable {
       return
     }
     if (site.slot !== undefined) {
-      state.steps.push({ site, savedInterrupts: cpu.maskInterrupts(), runAfter: mayRun })
+      state.steps.push({ site, savedInterrupts: cpu.maskInterrupts(), runAfter: mayRun && site.hasAfter })
       cpu.pc = site.slot
       return
     }
     site.instruction.simulate?.(cpu, site.instruction.encoding, site.address)
-    if (mayRun) this.#run(cpu, state, site.members, 'after', cpu.pc)
+    if (mayRun && site.hasAfter) this.#run(cpu, state, site.members, 'after', cpu.pc)
     site.leave()
   }
 
@@ -267,7 +267,7 @@ export class ProbeManager implements Disposable {
       for (const member of members) {
         if (!member.enabled) continue
         if (phase === 'before') member.before(cpu)
-        else member.after?.(cpu)
+        else member.after(cpu)
         if (cpu.pc !== pc) break
       }
     } finally {

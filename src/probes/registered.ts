@@ -60,6 +60,7 @@ abstract class RegisteredProbe {
 
 export class RegisteredKprobe extends RegisteredProbe implements Kprobe, Member {
   readonly kind = 'kprobe'
+  readonly hasAfter: boolean
   readonly #handler: ProbeHandler
   readonly #postHandler: ProbeHandler | undefined
 
@@ -67,6 +68,7 @@ export class RegisteredKprobe extends RegisteredProbe implements Kprobe, Member 
     super(site, options.enabled ?? true, () => forget(this))
     this.#handler = options.handler
     this.#postHandler = options.postHandler
+    this.hasAfter = options.postHandler !== undefined
   }
 
   before(cpu: StoppedCpu): void {
@@ -81,6 +83,7 @@ export class RegisteredKprobe extends RegisteredProbe implements Kprobe, Member 
 
 export class RegisteredKretprobe extends RegisteredProbe implements Kretprobe, Member {
   readonly kind = 'kretprobe'
+  readonly hasAfter = false
   readonly maxactive: number
   active = 0
   readonly #returns: ReturnTrampoline
@@ -102,6 +105,8 @@ export class RegisteredKretprobe extends RegisteredProbe implements Kretprobe, M
   before(cpu: StoppedCpu): void {
     this.#returns.onEntry(cpu, this)
   }
+
+  after(): void {}
 
   accepts(cpu: StoppedCpu): boolean {
     return this.#options.entryHandler?.(cpu, this) ?? true

@@ -11,8 +11,10 @@ import type { ProbeTarget, StoppedCpu } from './target.ts'
 /** A probe as its site sees it. */
 export interface Member {
   readonly enabled: boolean
+  /** Whether it wants to hear of the executed instruction, too. */
+  readonly hasAfter: boolean
   before(cpu: StoppedCpu): void
-  after?(cpu: StoppedCpu): void
+  after(cpu: StoppedCpu): void
   /** The address was hit where handlers may not run. */
   miss(): void
 }
@@ -30,6 +32,7 @@ export class Site {
   readonly #target: ProbeTarget
   readonly #slots: SlotPool
   #members: readonly Member[] = []
+  #hasAfter = false
   #armed = false
   #users = 0
   #removed = false
@@ -62,19 +65,29 @@ export class Site {
     return this.#members
   }
 
+  /** Whether a member wants to hear of the executed instruction. */
+  get hasAfter(): boolean {
+    return this.#hasAfter
+  }
+
   get armed(): boolean {
     return this.#armed
   }
 
   add(member: Member): number {
-    this.#members = [...this.#members, member]
+    this.#setMembers([...this.#members, member])
     const error = this.refresh()
-    if (error !== 0) this.#members = this.#members.filter((other) => other !== member)
+    if (error !== 0) this.#setMembers(this.#members.filter((other) => other !== member))
     return error
   }
 
+  #setMembers(members: readonly Member[]): void {
+    this.#members = members
+    this.#hasAfter = members.some((member) => member.hasAfter)
+  }
+
   remove(member: Member): void {
-    this.#members = this.#members.filter((other) => other !== member)
+    this.#setMembers(this.#members.filter((other) => other !== member))
     this.refresh()
     // Where the text cannot be restored, the site stays and steps over its breakpoint for ever.
     this.#removed = this.#members.length === 0 && !this.#armed

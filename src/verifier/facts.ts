@@ -17,6 +17,19 @@ export interface KfuncCallFacts {
   readonly nodeOffset?: number
 }
 
+/** A function of the program, as far as others may attach to it. */
+export interface ProvedFunction {
+  /** Slot of its first instruction. */
+  readonly start: number
+  /** FUNC in the program's types. */
+  readonly typeId: number
+  /** Callers pass what its type says: nothing else is known of it where they do not. */
+  readonly isReliable: boolean
+  readonly isExceptionCallback: boolean
+  readonly changesPacket: boolean
+  readonly mightSleep: boolean
+}
+
 export interface ProgramFacts {
   /** In the order of their starts; the first is the program's entry. */
   readonly subprograms: readonly SlotRange[]
@@ -41,12 +54,23 @@ export interface ProgramFacts {
   readonly bufferBytes: { readonly readOnly: number; readonly writable: number }
   /** Slot of the subprogram that exceptions go to; undefined: there is none. */
   readonly exceptionCallback: number | undefined
+  /** The type of the function that the program is for, where that has one. */
+  readonly attachedTo: { readonly btf: Btf; readonly prototypeId: number } | undefined
+  /** Those that the program's types name and some path reaches; Linux has removed the others. */
+  readonly functions: readonly ProvedFunction[]
 }
 
 /** Bit of r1. */
 const CONTEXT_REGISTER = 1 << 1
 
-export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof): ProgramFacts {
+export function factsOf({
+  input,
+  notes,
+  subprograms,
+  length,
+  exceptionCallback,
+  target,
+}: Proof): ProgramFacts {
   const slots = (holds: (slot: number) => boolean): Set<number> => {
     const found = new Set<number>()
     for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
@@ -63,5 +87,20 @@ export function factsOf({ notes, subprograms, length, exceptionCallback }: Proof
     kfuncCalls: notes.kfuncCalls,
     bufferBytes: notes.bufferBytes,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,
+    attachedTo:
+      target?.prototype === undefined ? undefined : { btf: target.btf, prototypeId: target.prototype.id },
+    functions:
+      input.functions.length === 0
+        ? []
+        : subprograms
+            .filter(({ start, end }) => notes.seen.subarray(start, end).includes(1))
+            .map((s) => ({
+              start: s.start,
+              typeId: s.typeId,
+              isReliable: !s.argumentsAreUnreliable,
+              isExceptionCallback: s.isExceptionCallback,
+              changesPacket: s.changesPacket,
+              mightSleep: s.mightSleep,
+            })),
   }
 }

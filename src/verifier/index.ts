@@ -1,5 +1,5 @@
 export { successors } from './control-flow.ts'
-export type { KfuncCallFacts, ProgramFacts, SlotRange } from './facts.ts'
+export type { KfuncCallFacts, ProgramFacts, ProvedFunction, SlotRange } from './facts.ts'
 export { checkFields, type FieldFault } from './instruction-fields.ts'
 export { isGplCompatible } from './license.ts'
 export type { ProofObserver } from './observer.ts'
@@ -12,7 +12,9 @@ export type {
   NoMap,
   ProgramInput,
   SourceLine,
+  TargetProgram,
 } from './program.ts'
+export { type Attacher, attachmentError } from './program-types/attach-program.ts'
 export { type ProofVerdict, prove, type Statistics } from './prover.ts'
 export { ProvingVerifier } from './proving-verifier.ts'
 export { type FieldRecord, type RecordField, Records } from './records/records.ts'

@@ -4,6 +4,7 @@
  */
 import type { Btf } from '../btf/index.ts'
 import type { Program } from '../isa/index.ts'
+import type { ProvedFunction } from './facts.ts'
 import type { StructOpsRules } from './program-types/struct-ops.ts'
 
 /** A map as the verifier needs to know it. */
@@ -75,14 +76,30 @@ export interface LineRecord {
   readonly text: number
 }
 
-/** What a tracing, LSM or struct_ops program is made for. */
+/** A program whose functions others replace or trace, as it was proved. */
+export interface TargetProgram {
+  /** `BPF_PROG_TYPE_*`. */
+  readonly programType: number
+  readonly expectedAttachType: number
+  /** The type whose context its functions take: an extension's is that of what it extends. */
+  readonly contextType: number
+  readonly functions: readonly ProvedFunction[]
+  /** Whether its engine lets functions be replaced. */
+  readonly isJited: boolean
+  /** A tracing program of a tracing program. */
+  readonly tracesTracing: boolean
+}
+
+/** What a tracing, LSM or struct_ops program, or an extension, is made for. */
 export interface AttachTarget {
   /** Type id in `btf` (or the kernel's types). */
   readonly btfId: number
-  /** Types of the program that an extension replaces a function of; left out for the kernel's. */
+  /** Types of the program that it attaches to, where that has some; left out for the kernel's. */
   readonly btf?: Btf
   /** It attaches to another BPF program. */
   readonly isProgram?: boolean
+  /** That program; absent: it is not at hand, and whatever attaches to it is refused. */
+  readonly program?: TargetProgram
 }
 
 export interface ProgramInput {

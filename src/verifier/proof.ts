@@ -114,19 +114,21 @@ const columnsBefore = (length: number): number => Math.ceil(Math.max(length + 4,
 const UNKNOWN = unknownScalar()
 
 export class Proof {
-  readonly input: ProgramInput
+  /** Of an extension, once it is known what it extends: with that program's type. */
+  input: ProgramInput
   readonly program: Program
   readonly length: number
   readonly log: VerifierLog
   readonly notes: InstructionNotes
-  readonly kind: ProgramKind
+  kind: ProgramKind
+  readonly isExtension: boolean
   readonly isGpl: boolean
   readonly isSleepable: boolean
   readonly isStrictAlignment: boolean
   readonly kernel: Btf | undefined
   readonly kfuncs: KfuncTable
   readonly records: Records
-  readonly helpers: ReadonlyMap<number, HelperPrototype>
+  helpers: ReadonlyMap<number, HelperPrototype>
   readonly observer: ProofObserver | undefined
   subprograms: Subprogram[] = []
   exceptionCallback = 0
@@ -189,6 +191,7 @@ export class Proof {
     this.log = new VerifierLog(input.logLevel)
     this.notes = new InstructionNotes(this.length)
     this.kind = parts.kind
+    this.isExtension = input.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
     this.kfuncs = parts.kfuncs
     this.records = parts.records
     this.helpers = parts.helpers
@@ -352,6 +355,7 @@ export class Proof {
   /** The struct of functions that a struct_ops program belongs to. */
   get structOpsName(): string | undefined {
     const { attach, programType } = this.input
+    if (this.isExtension) return undefined
     if (programType !== BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS || attach === undefined) return undefined
     const btf = attach.btf ?? this.kernel
     return btf?.nameOf(attach.btfId as BtfId)

@@ -88,13 +88,29 @@ const PRIVATE_STACK_ATTACH: readonly number[] = [
   BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP,
 ]
 
-function mayHavePrivateStack({ programType, expectedAttachType }: ProgramInput): boolean {
+function mayHavePrivateStack({ isExtension, input }: Proof): boolean {
+  const { programType, expectedAttachType } = input
+  if (isExtension) return false
   if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING)
     return PRIVATE_STACK_ATTACH.includes(expectedAttachType)
   return (
     programType === BPF_PROG_TYPE.BPF_PROG_TYPE_LSM && expectedAttachType !== BPF_ATTACH_TYPE.BPF_LSM_CGROUP
   )
 }
+
+/** The rest of the proof is that of a program of the type that has the function. */
+function becomeWhatIsExtended(p: Proof): void {
+  const { programType } = p.input
+  if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS) return
+  const helpers = new Map(helpersFor(p.input))
+  // It has no trampoline of its own.
+  for (const id of ABOUT_CALLS) helpers.delete(id)
+  p.helpers = helpers
+  p.kind = PROGRAM_KINDS[programType] ?? p.kind
+}
+
+/** bpf_get_func_arg, bpf_get_func_ret, bpf_get_func_arg_cnt. */
+const ABOUT_CALLS = [183, 184, 185] as const
 
 function run(p: Proof): void {
   findSubprograms(p)
@@ -105,6 +121,7 @@ function run(p: Proof): void {
   checkGraph(p)
   const order = postorder(p)
   p.target = findTarget(p)
+  if (p.isExtension) becomeWhatIsExtended(p)
   findLoops(p)
   computeLiveRegisters(p, order)
   p.stackLiveness.prepare(order)
@@ -113,7 +130,7 @@ function run(p: Proof): void {
   verifyFunction(p, 0)
   verifyGlobalFunctions(p)
   giveBackFastcallStack(p)
-  checkStackDepth(p, mayHavePrivateStack(p.input))
+  checkStackDepth(p, mayHavePrivateStack(p))
   checkWalkedCalls(p)
 }
 

@@ -2,15 +2,17 @@
  * A rejection on its way from the check that failed to the verdict.
  *
  * It is thrown, and caught in one place (`verify`): a check sits up to twenty calls deep, and every caller in between
- * would only pass the value on. It never leaves the verifier.
+ * would only pass the value on. It never leaves the verifier, and is no `Error`: some are made where a proof goes on, and
+ * nobody asks for the stack that an `Error` would write down.
  */
-export class Refusal extends Error {
+export class Refusal {
   /** Positive errno that PROG_LOAD answers. */
   readonly errno: number
+  readonly message: string
 
   constructor(errno: number, message: string) {
-    super(message)
     this.errno = errno
+    this.message = message
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * Source: do_check, do_check_common in kernel/bpf/verifier.c of Linux 6.18.
  */
-import { BPF_PROG_TYPE } from '../abi/index.ts'
 import type { Instruction } from '../isa/index.ts'
 import { newFrame } from './checks/calls.ts'
 import { argumentRegister, describeArguments } from './checks/global-functions.ts'
@@ -71,8 +70,7 @@ export function verifyFunction(p: Proof, subprogram: number): void {
   p.loops = new Map()
   p.scratchedRegisters = 0
   p.scratchedSlots.clear()
-  const isExtension = p.input.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
-  if (subprogram > 0 || isExtension) {
+  if (subprogram > 0 || p.isExtension) {
     p.say(`Validating ${s.name}() func#${subprogram}...\n`)
     const takes = describeArguments(p, subprogram)
     if (s.isExceptionCallback) {

@@ -307,18 +307,35 @@ describe.each(['interpreter', 'jit'] as const)('%s', (name) => {
       expect(chain(toSecond, sources)).toMatchObject({ ok: true, value: 107n })
     })
 
-    it('from subprograms end where there are no frames left', () => {
+    it(`from subprograms are ${MAX_TAIL_CALLS} at most, whose frames all return`, () => {
       const toItself = (programs: Ready[]): EngineEnvironment => ({
         helper: () => () => ({ tailCall: programs[0]! }),
       })
-      const source = 'call sub\nexit\nsub: r0 = 0\ncall 12\nr0 = 1\nexit'
-      expect(chain(toItself, [source])).toMatchObject({ ok: false, fault: { kind: 'call-depth' } })
+      const source = 'call sub\nr0 += 1\nexit\nsub: r0 = 0\ncall 12\nr0 = 100\nexit'
+      // The last one falls through, and each of the programs adds one.
+      expect(chain(toItself, [source])).toMatchObject({ ok: true, value: 100n + BigInt(MAX_TAIL_CALLS) + 1n })
     })
 
-    it('end where calls before and after them are too deep together', () => {
-      const deep = (last: string) =>
-        `call s1\nexit\n${[1, 2, 3, 4, 5, 6].map((n) => `s${n}: call s${n + 1}\nexit`).join('\n')}\ns7: ${last}`
-      const sources = [deep('call 12\nr0 = 1\nexit'), deep('r0 = 40\n*(u64 *)(r10 - 512) = r0\nexit')]
+    const deep = (last: string) =>
+      `call s1\nexit\n${[1, 2, 3, 4, 5, 6].map((n) => `s${n}: call s${n + 1}\nexit`).join('\n')}\ns7: ${last}`
+
+    it('give each program its eight frames', () => {
+      const last = 'r0 = 40\n*(u64 *)(r10 - 512) = r0\nexit'
+      expect(chain(toSecond, [deep('call 12\nr0 = 1\nexit'), deep(last)])).toMatchObject({
+        ok: true,
+        value: 40n,
+      })
+      const toItself = (programs: Ready[]): EngineEnvironment => ({
+        helper: () => () => ({ tailCall: programs[0]! }),
+      })
+      expect(chain(toItself, [deep('r0 = 7\ncall 12\n*(u64 *)(r10 - 512) = r0\nexit')])).toMatchObject({
+        ok: true,
+        value: 7n,
+      })
+    })
+
+    it('let no program have more', () => {
+      const sources = [deep('call 12\nr0 = 1\nexit'), deep('call s8\nexit\ns8: r0 = 1\nexit')]
       expect(chain(toSecond, sources)).toMatchObject({ ok: false, fault: { kind: 'call-depth' } })
     })
 

@@ -1,6 +1,6 @@
 /** The engines under one contract: what a suite asks of each, and how to ask it. */
 
-import type { HelperFault } from '../../src/helpers/index.ts'
+import type { FunctionHooks, HelperFault } from '../../src/helpers/index.ts'
 import {
   describeFault,
   type Fault,
@@ -55,7 +55,8 @@ export type Outcome =
   | { readonly ok: false; readonly fault: Fault; readonly message: string; readonly instructions?: number }
 
 export interface EngineUnderTest {
-  prepare(program: Program): Ready
+  /** `hooks`: what stands for functions of the program. */
+  prepare(program: Program, hooks?: FunctionHooks): Ready
   run(ready: Ready, context: bigint, options?: RunOptions): Outcome
 }
 
@@ -88,7 +89,7 @@ function interpreterOn(arena: Arena, environment: EngineEnvironment): EngineUnde
     ...(packet === undefined ? {} : { packet }),
   })
   return {
-    prepare: (program) => ({ program: prepare(program) }),
+    prepare: (program, hooks) => ({ program: prepare(program, { hooks }) }),
     run: ({ program }, context, options) =>
       outcomeOf(interpreter.run(program as PreparedProgram, context, options)),
   }
@@ -116,7 +117,7 @@ function jitOn(
   })
   let nth = 0
   return {
-    prepare: (program) => ({ program: jit.compile(program, { isProved: isProved(nth++) }) }),
+    prepare: (program, hooks) => ({ program: jit.compile(program, { isProved: isProved(nth++), hooks }) }),
     run: ({ program }, context, options) => outcomeOf(jit.run(program as CompiledProgram, context, options)),
   }
 }

@@ -4,7 +4,8 @@ import { Flaw, type Target } from './target.ts'
 
 /** What a run may take: far above what real input takes. */
 const RUN_MS = 1500
-const memoryBytes = (inputBytes: number): number => (96 << 20) + 256 * inputBytes
+const RUN_BYTES = 96 << 20
+const BYTES_FOR_A_BYTE = 256
 
 export interface Measured {
   /** Which way the input went. */
@@ -29,7 +30,7 @@ export function boundedRun(target: Target, input: Uint8Array): Measured {
   // Other processes take time, too: only what is slow again and again counts.
   for (let i = 0; i < 2 && tookMs > runMs; i++) tookMs = Math.min(tookMs, time(target, input))
   if (tookMs > runMs) throw new Flaw(`takes ${tookMs.toFixed(0)} ms`)
-  if (memory > memoryBytes(input.length)) {
+  if (memory > (target.runBytes ?? RUN_BYTES) + BYTES_FOR_A_BYTE * input.length) {
     throw new Flaw(`takes ${(memory / 2 ** 20).toFixed(0)} MiB for ${input.length} bytes of input`)
   }
   return { way, tookMs, memoryBytes: memory }

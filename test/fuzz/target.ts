@@ -23,6 +23,7 @@ export interface Target {
   readonly runsBetweenSettling: number
   /** What a run may take, where it is more than usual. */
   readonly runMs?: number
+  readonly runBytes?: number
   /** Counts of whatever is worth counting. */
   readonly counts: ReadonlyMap<string, number>
 }

@@ -122,15 +122,17 @@ describe.skipIf(noObject !== '')(`on this kernel${noObject && ` (skipped: ${noOb
     }
   })
 
-  test('it replaces no functions of programs', () => {
+  test('a function of another program is replaced', () => {
     const { client } = setUp()
-    using collection = loaded(client, { programs: ['asks'] })
-    const failure = load(opened(), client, {
-      programs: ['answers'],
-      targetPrograms: { answers: collection.program('asks') },
-    })
-    expect(failure).toBeInstanceOf(LoadError)
-    expect((failure as LoadError).message).toContain('no programs that replace functions of others')
+    using one = loaded(client, { programs: ['asks'] })
+    const asks = one.program('asks')
+    const run = () => asks.testRun({ data: new Uint8Array(64) })
+    using other = loaded(client, { programs: ['answers'], targetPrograms: { answers: asks } })
+    {
+      using _link = attached(other.program('answers').attach())
+      expect(run()).toMatchObject({ returnValue: 8 })
+    }
+    expect(run()).toMatchObject({ returnValue: 7 })
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * Kernel functions, timers, lists, trees and kernel pointers at run time: each program runs on the Linux that runs the
+ * Kernel functions, timers, lists, trees, kernel pointers, chains of tail calls at run time: each program runs on the Linux that runs the
  * tests, in this project's compiler and in its interpreter, and all three must leave the same. Where there is no Linux to
  * be asked, the two engines are held to each other.
  *
@@ -33,7 +33,15 @@ afterAll(() => {
   if (!(linux instanceof LinuxUnavailable)) linux[Symbol.dispose]()
 })
 
-const objects = ['kf-iterators', 'kf-objects', 'kf-timers', 'kf-memory', 'kf-system', 'kf-task-work']
+const objects = [
+  'kf-iterators',
+  'kf-objects',
+  'kf-timers',
+  'kf-memory',
+  'kf-system',
+  'kf-task-work',
+  'tail-calls',
+]
 
 const LATER_MS = 20
 

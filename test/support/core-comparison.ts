@@ -97,10 +97,9 @@ export function* relocated(
   spec: CollectionSpec,
   target: Btf,
 ): Iterable<readonly [LinkedProgram, readonly AppliedRelocation[] | CoreError]> {
-  const names = spec.programs.map(({ name }) => name)
-  const relocator = coreRelocator(spec, new Set(names), { types: () => target, allTypes: () => [target] })
+  const relocator = coreRelocator(spec, spec.programs, { types: () => target, allTypes: () => [target] })
   if (relocator instanceof LoadError) throw new Error(relocator.message)
-  for (const name of names) {
+  for (const { name } of spec.programs) {
     const linked = linkProgram(spec, name)
     if (!('instructions' in linked)) throw new Error(linked.message)
     yield [linked, relocator === undefined ? [] : relocateCore(linked, relocator)] as const

@@ -7,6 +7,7 @@ export const VMLINUX = '/sys/kernel/btf/vmlinux'
 
 export class LinuxFactsPort extends TinyPort {
   #symbols: readonly KernelSymbol[] | undefined
+  #byName: ReadonlyMap<string, KernelSymbol> | undefined
 
   constructor() {
     super({ cpuCount: 2 })
@@ -31,6 +32,12 @@ export class LinuxFactsPort extends TinyPort {
   }
 
   override symbolByName(name: string): KernelSymbol | undefined {
-    return this.symbols().find((symbol) => symbol.name === name)
+    // Of several, the first.
+    this.#byName ??= new Map(
+      this.symbols()
+        .toReversed()
+        .map((symbol) => [symbol.name, symbol]),
+    )
+    return this.#byName.get(name)
   }
 }

@@ -65,6 +65,11 @@ export class CoreRelocator {
     this.#names.add(essentialName(this.#local.nameOf(relocation.type)))
   }
 
+  /** The names that the announced records ask for. */
+  get names(): ReadonlySet<string> {
+    return this.#names
+  }
+
   /**
    * Settles a record without patching anything. The order in which records are first seen decides which
    * candidates remain for later ones; libbpf's is that of `.BTF.ext`.

@@ -1,8 +1,13 @@
-/** `link list`: what is attached, and where. The places are written as bpftool 7.5 has them; 7.1 shows none. */
-import { openObjectById, programInfo, SyscallError } from '../../client/index.ts'
+/**
+ * `link list`: what is attached, and where. The places are written as bpftool 7.5 has them (7.1 shows none), with the
+ * names of functions of programs behind their ids.
+ */
+import { BPF_PROG_TYPE } from '../../abi/index.ts'
+import { Btf } from '../../btf/index.ts'
+import { openObjectById, programInfo, SyscallError, typesOfProgram } from '../../client/index.ts'
 import type { CommandContext } from './command.ts'
 import type { JsonWriter } from './json-writer.ts'
-import { type LinkInfo, linkInfo } from './link-info.ts'
+import { type LinkDetails, type LinkInfo, linkInfo } from './link-info.ts'
 import { forEachObject, must } from './objects.ts'
 import { takeLink } from './take-link.ts'
 import { attachTypeWord, linkTypeWord, programTypeWord, typeColumn } from './type-words.ts'
@@ -41,10 +46,12 @@ function place(context: CommandContext, { details, programId }: LinkInfo): strin
     case 'tracepoint':
       return `\n\ttracepoint ${details.name}  ${details.cookie === 0n ? '' : `cookie ${details.cookie}  `}`
     case 'tracing': {
+      const found = programTarget(context, programId, details)
+      const names = found === undefined ? '' : `target_func ${found.function}  target_prog ${found.program}  `
       const target =
         details.targetObject === 0 && details.targetType === 0
           ? ''
-          : `\n\ttarget_obj_id ${details.targetObject}  target_btf_id ${details.targetType}  `
+          : `\n\ttarget_obj_id ${details.targetObject}  target_btf_id ${details.targetType}  ${names}`
       const cookie = details.cookie === 0n ? '' : `\n\tcookie ${details.cookie}  `
       const type = attachTypeWord(details.attachType) ?? details.attachType
       return `\n\tprog_type ${typeOfProgram(context, programId)}  attach_type ${type}  ${target}${cookie}`
@@ -72,6 +79,30 @@ function place(context: CommandContext, { details, programId }: LinkInfo): strin
   }
 }
 
+/** Names of the function, and of the program that has it; undefined where it is one of the kernel's. */
+function programTarget(
+  { syscalls }: CommandContext,
+  programId: number,
+  { targetObject, targetType }: Extract<LinkDetails, { kind: 'tracing' }>,
+): { readonly function: string; readonly program: string } | undefined {
+  const opened = openObjectById(syscalls, 'prog', programId)
+  if (opened instanceof SyscallError) return undefined
+  using program = opened
+  const info = must(programInfo(syscalls, program.fd))
+  // Once attached to another program, it keeps that program's types no longer.
+  const isOnProgram =
+    info.type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT ||
+    (info.type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING && info.attach_btf_obj_id === 0)
+  if (!isOnProgram) return undefined
+  const target = openObjectById(syscalls, 'prog', targetObject)
+  if (target instanceof SyscallError) return undefined
+  using has = target
+  const types = typesOfProgram(syscalls, has.fd)
+  const id = types instanceof Btf ? types.id(targetType) : undefined
+  if (!(types instanceof Btf) || id === undefined) return undefined
+  return { function: types.nameOf(id), program: must(programInfo(syscalls, has.fd)).name }
+}
+
 function typeOfProgram({ syscalls }: CommandContext, id: number): string | number {
   const opened = openObjectById(syscalls, 'prog', id)
   if (opened instanceof SyscallError) return id
@@ -92,15 +123,18 @@ function writeJson(context: CommandContext, json: JsonWriter, info: LinkInfo): v
     case 'tracepoint':
       json.members({ tracepoint: details.name, cookie: details.cookie })
       return
-    case 'tracing':
+    case 'tracing': {
+      const target = programTarget(context, info.programId, details)
       json.members({
         prog_type: typeOfProgram(context, info.programId),
         attach_type: attachTypeWord(details.attachType) ?? details.attachType,
         target_obj_id: details.targetObject,
         target_btf_id: details.targetType,
         cookie: details.cookie,
+        ...(target === undefined ? {} : { target_func: target.function, target_prog: target.program }),
       })
       return
+    }
     case 'kprobe':
       json.members({
         retprobe: details.isReturn,

@@ -49,7 +49,8 @@ export function linkToFunctions(call: BpfCall, program: ProgramObject): LinkObje
   const functions: ProbedFunction[] = []
   for (const [i, address] of addresses.entries()) {
     const cookie = cookies[i] as bigint
-    const handler = (cpu: StoppedCpu) => core.runner.runAtProbe(program, cpu, address, cookie)
+    const attached = core.runner.attach(program, address, cookie)
+    const handler = (cpu: StoppedCpu) => attached.runAtProbe(cpu)
     const isEntry = core.port.symbolAt(address)?.address === address
     const probe = !isEntry
       ? -EINVAL

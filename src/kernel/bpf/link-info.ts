@@ -13,7 +13,6 @@ import {
   EINVAL,
   ENOSPC,
 } from '../../abi/index.ts'
-import type { KernelCore } from '../core.ts'
 import { IteratorLink } from '../iterators/link.ts'
 import { KprobeMultiLink } from '../kprobe-multi-link.ts'
 import { type LinkObject, PerfLink } from '../link-object.ts'
@@ -24,12 +23,7 @@ import { TracingLink } from '../tracing-link.ts'
 import type { UserAccess } from '../types.ts'
 import { writeName } from './info-name.ts'
 
-export function describeLink(
-  core: KernelCore,
-  memory: UserAccess,
-  given: Uint8Array,
-  link: LinkObject,
-): Uint8Array | number {
+export function describeLink(memory: UserAccess, given: Uint8Array, link: LinkObject): Uint8Array | number {
   const common = { type: link.type, id: link.id, prog_id: link.programId }
   const whole = new Uint8Array(BPF_LINK_INFO_SIZE)
   whole.set(bpfLinkInfo.encode(common))
@@ -39,14 +33,14 @@ export function describeLink(
   }
   if (link instanceof StructOpsLink) whole.set(bpfLinkInfoStructOps.encode({ ...common, map_id: link.mapId }))
   if (link instanceof TracingLink) {
-    const { attach, expectedAttachType } = link.program.loaded
+    const { attachType, targetId, targetBtfId, cookie } = link.binding
     whole.set(
       bpfLinkInfoTracing.encode({
         ...common,
-        attach_type: expectedAttachType,
-        target_obj_id: core.kernelBtf?.id ?? 0,
-        target_btf_id: attach?.btfId ?? 0,
-        cookie: link.cookie,
+        attach_type: attachType,
+        target_obj_id: targetId,
+        target_btf_id: targetBtfId,
+        cookie,
       }),
     )
   }

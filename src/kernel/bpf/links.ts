@@ -33,9 +33,10 @@ export function linkCreate(call: BpfCall): number {
   const program = programOf(call.process, attr.prog_fd)
   if (typeof program === 'number') return program
   const { type, expectedAttachType } = program.loaded
-  if (!type.linkAttachTypes.includes(attr.attach_type)) return -EINVAL
+  if (type.linkAttachTypes !== 'any' && !type.linkAttachTypes.includes(attr.attach_type)) return -EINVAL
   if (type.linksAsLoaded === true && attr.attach_type !== expectedAttachType) return -EINVAL
   if (!isProbeOfItsKind(program, attr.attach_type)) return -EINVAL
+  if (type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT) return linkToTraced(call, attr, program)
   if (attr.attach_type === BPF_ATTACH_TYPE.BPF_PERF_EVENT) return linkToEvent(call, attr, program)
   switch (attachHook(attr.attach_type)?.hook) {
     case 'netns':
@@ -64,7 +65,9 @@ function linkToTraced(call: BpfCall, attr: Attr, program: ProgramObject): number
 
 function tracedLink(call: BpfCall, { attach_type }: Attr, program: ProgramObject): LinkObject | number {
   if (attach_type === BPF_ATTACH_TYPE.BPF_TRACE_ITER) return linkToIterator(call, program)
-  if (program.loaded.type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return linkToFunction(call, program)
+  const { type } = program.loaded.type
+  const { BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_EXT } = BPF_PROG_TYPE
+  if (type === BPF_PROG_TYPE_TRACING || type === BPF_PROG_TYPE_EXT) return linkToFunction(call, program)
   switch (attach_type) {
     case BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_MULTI:
     case BPF_ATTACH_TYPE.BPF_TRACE_KPROBE_SESSION:

@@ -56,7 +56,7 @@ export function objectInfo({ core, process, attr: bytes, pointer }: BpfCall): nu
   }
   if (file instanceof LinkFile) {
     return copyOut(process.memory, attr, pointer, BPF_LINK_INFO_SIZE, (memory, given) =>
-      describeLink(core, memory, given, file.object),
+      describeLink(memory, given, file.object),
     )
   }
   return -EINVAL
@@ -89,9 +89,10 @@ function describeProgram(
   core: KernelCore,
   memory: UserAccess,
   given: Uint8Array,
-  { id, loaded, maps, runTimeNs, runCount, recursionMisses }: ProgramObject,
+  program: ProgramObject,
 ): Uint8Array | number {
   const wanted = bpfProgInfo.read(given)
+  const { id, loaded, maps, runTimeNs, runCount, recursionMisses, target } = program
   const { attach } = loaded
   const code = encode(loaded.instructions)
   const image = loaded.executable.image ?? new Uint8Array(0)
@@ -141,7 +142,9 @@ function describeProgram(
     run_cnt: runCount,
     recursion_misses: recursionMisses,
     verified_insns: loaded.verifiedInstructions,
-    attach_btf_obj_id: attach === undefined || attach.isProgram === true ? 0 : (core.kernelBtf?.id ?? 0),
+    // The target program's, until it is attached there.
+    attach_btf_obj_id:
+      (attach === undefined || attach.isProgram === true ? target?.loaded.btf : core.kernelBtf)?.id ?? 0,
     attach_btf_id: attach?.btfId ?? 0,
   })
 }

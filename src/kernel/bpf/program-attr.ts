@@ -18,6 +18,8 @@ import { decode, type Program } from '../../isa/index.ts'
 import type { AttachTarget } from '../../verifier/index.ts'
 import { objectName } from '../object-name.ts'
 import type { KernelProcess } from '../process.ts'
+import type { ProgramObject } from '../program-object.ts'
+import { targetOf } from '../program-target.ts'
 import { type ProgramTypeRow, programType } from '../program-types.ts'
 import { readBytes } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
@@ -37,6 +39,8 @@ export interface CopiedProgram {
   readonly license: string
   readonly program: Program
   readonly attach: AttachTarget | undefined
+  /** The program that it is to attach to, if it is one. */
+  readonly target: ProgramObject | undefined
 }
 
 /** The program and its surroundings, or -errno. */
@@ -45,8 +49,8 @@ export function copyProgram(call: BpfCall, attr: ProgramAttr): CopiedProgram | n
   if ((attr.prog_flags & ~KNOWN_FLAGS) !== 0) return -EINVAL
   if ((attr.prog_flags & BPF_F_TOKEN_FD) !== 0) return tokenError(process, attr.prog_token_fd)
   if (attr.insn_cnt === 0 || attr.insn_cnt > BPF_MAXINSNS) return -E2BIG
-  const attach = copyAttach(call, attr)
-  if (typeof attach === 'number') return attach
+  const place = copyAttach(call, attr)
+  if (typeof place === 'number') return place
   const code = readBytes(process.memory, attr.insns, attr.insn_cnt * INSTRUCTION_BYTES)
   if (code === undefined) return -EFAULT
   const license = copyLicense(process, attr.license)
@@ -59,7 +63,7 @@ export function copyProgram(call: BpfCall, attr: ProgramAttr): CopiedProgram | n
   if (typeof name === 'number') return name
   const decoded = decode(code)
   if (!decoded.ok) return -EINVAL
-  return { type, name, license, program: decoded.program, attach }
+  return { type, name, license, program: decoded.program, ...place }
 }
 
 const ATTACHING_TYPES: readonly number[] = [
@@ -73,18 +77,22 @@ const TYPES_ON_PROGRAMS: readonly number[] = [
   BPF_PROG_TYPE.BPF_PROG_TYPE_EXT,
 ]
 
-/** What of another program, or of the kernel, the program is for; undefined for nothing; or -errno. */
-function copyAttach({ core, process }: BpfCall, attr: ProgramAttr): AttachTarget | undefined | number {
+type Place = Pick<CopiedProgram, 'attach' | 'target'>
+const NOWHERE: Place = { attach: undefined, target: undefined }
+
+/** What of another program, or of the kernel, the program is for; or -errno. */
+function copyAttach({ core, process }: BpfCall, attr: ProgramAttr): Place | number {
   const { prog_type: type, attach_btf_id: btfId, attach_prog_fd: fd } = attr
   const allowed = programType(type)?.expectedAttachTypes
   if (allowed?.includes(attachTypeOf(attr)) === false) return -EINVAL
-  if (btfId === 0 && fd === 0) return undefined
+  if (btfId === 0 && fd === 0) return NOWHERE
   if (btfId > LARGEST_TYPE_ID || (btfId !== 0 && !ATTACHING_TYPES.includes(type))) return -EINVAL
   const target = fd === 0 ? undefined : programOf(process, fd)
   if (target !== undefined && typeof target !== 'number') {
     if (!TYPES_ON_PROGRAMS.includes(type)) return -EINVAL
     const btf = target.loaded.btf?.types
-    return { btfId, isProgram: true, ...(btf === undefined ? {} : { btf }) }
+    const program = targetOf(target.loaded)
+    return { attach: { btfId, isProgram: true, program, ...(btf === undefined ? {} : { btf }) }, target }
   }
   if (target !== undefined) {
     // The descriptor may be one of types, too.
@@ -92,7 +100,7 @@ function copyAttach({ core, process }: BpfCall, attr: ProgramAttr): AttachTarget
     if (typeof types === 'number') return -EINVAL
     if (!types.isKernel) return -ENOTSUPP
   }
-  return core.kernelBtf === undefined || btfId === 0 ? -EINVAL : { btfId }
+  return core.kernelBtf === undefined || btfId === 0 ? -EINVAL : { attach: { btfId }, target: undefined }
 }
 
 /** What the program is loaded for: what the attribute says, or what the type means by saying nothing. */

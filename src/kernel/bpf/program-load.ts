@@ -10,12 +10,13 @@ import { translateContext } from '../contexts/translate.ts'
 import type { MapObject } from '../map-object.ts'
 import { ProgramFile } from '../program-object.ts'
 import { programTag } from '../program-tag.ts'
+import { runsAs } from '../program-target.ts'
 import { writeU32 } from '../user-copy.ts'
 import type { BpfCall } from './call.ts'
 import { isValidLogRequest, type LogRequest, writeLog } from './log.ts'
 import { translateArena } from './program-arena.ts'
 import { attachTypeOf, copyProgram } from './program-attr.ts'
-import { copyDebugInfo } from './program-debug-info.ts'
+import { copyDebugInfo, functionsOf } from './program-debug-info.ts'
 import { translateKfuncs } from './program-kfuncs.ts'
 import { overridesReturn, type ProgramToLoad, verifyProgram } from './program-proof.ts'
 import { ProgramReferences } from './program-references.ts'
@@ -49,7 +50,8 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
   const { attr, copied, references, debugInfo } = load
   const { type, name, license, program } = copied
   const maps: MapObject[] = references.maps.map((map) => map.get())
-  const layout = contextLayout(attr.prog_type)
+  const runsAsType = runsAs(type.type, copied.attach?.program)
+  const layout = contextLayout(runsAsType)
   const { proof } = verdict
   const { arena } = references
   const translated = (what: 'ids' | 'addresses') => {
@@ -63,6 +65,11 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     type,
     expectedAttachType: attachTypeOf(attr),
     attach: copied.attach,
+    target: copied.target?.get(),
+    flags: attr.prog_flags,
+    attachedTo: proof?.attachedTo,
+    functions: proof?.functions ?? [],
+    functionInfo: functionsOf(debugInfo),
     name,
     tag: programTag(program),
     isGplCompatible: isGplCompatible(license),
@@ -71,6 +78,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
       isProved: proof !== undefined,
       name,
       exceptionCallback: proof?.exceptionCallback,
+      takesArguments: runsAsType !== type.type,
       ...(proof === undefined ? {} : { foreignLoads: proof.foreignLoads }),
       ...(arena === undefined || proof === undefined
         ? {}

@@ -8,6 +8,7 @@ import type { KernelCore } from '../core.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
+import { tailCallKind } from '../tail-call-kind.ts'
 import { tracedFunction } from '../traced-function.ts'
 import { targetOf } from './iterators.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
@@ -32,7 +33,7 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const verdict = core.verifier.verify(inputOf(core, load))
   if (!verdict.accepted) return verdict
   const { attach } = copied
-  if (attach !== undefined && attachesToFunction(attr)) {
+  if (attach !== undefined && attach.isProgram !== true && attachesToFunction(attr)) {
     const types = core.kernelBtf?.types
     const name = types?.nameOf(attach.btfId as BtfId) ?? ''
     if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
@@ -61,7 +62,15 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
   }
   for (const map of references.programArrays()) {
-    if (!map.admits({ type: copied.type })) return reject(EINVAL, undefined, '')
+    const kind = tailCallKind({
+      type: copied.type,
+      expectedAttachType: attachTypeOf(attr),
+      flags: attr.prog_flags,
+      attach,
+      attachedTo: verdict.proof?.attachedTo,
+      overridesReturn: overridesReturn(load, verdict.proof?.reached),
+    })
+    if (!map.admits(kind)) return reject(EINVAL, undefined, '')
   }
   return verdict
 }
@@ -116,7 +125,8 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
 function attachesToFunction(attr: ProgramAttr): boolean {
   if (attr.prog_type !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return false
   if (isIterator(attr)) return false
-  return programType(attr.prog_type)?.linkAttachTypes.includes(attachTypeOf(attr)) === true
+  const places = programType(attr.prog_type)?.linkAttachTypes ?? []
+  return places === 'any' || places.includes(attachTypeOf(attr))
 }
 
 const isIterator = (attr: ProgramAttr): boolean =>

@@ -1,6 +1,6 @@
 /**
- * BPF_RAW_TRACEPOINT_OPEN. The Port names no tracepoints yet, so there is none by any name; a tracing program goes where
- * it was loaded for.
+ * BPF_RAW_TRACEPOINT_OPEN. The Port names no tracepoints yet, so there is none by any name; a tracing program or an
+ * extension goes where it was loaded for.
  *
  * Source: bpf_raw_tracepoint_open(), bpf_raw_tp_link_attach() of kernel/bpf/syscall.c of Linux.
  */
@@ -18,9 +18,11 @@ export function openRawTracepoint({ core, process, attr: bytes }: BpfCall): numb
   const program = programOf(process, attr.prog_fd)
   if (typeof program === 'number') return program
   const { type } = program.loaded.type
-  if (type === BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) {
+  const { BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_EXT } = BPF_PROG_TYPE
+  if (type === BPF_PROG_TYPE_TRACING || type === BPF_PROG_TYPE_EXT) {
     if (attr.name !== 0n) return -EINVAL
-    const link = traceWith(core, program, attr.cookie)
+    const attachType = program.loaded.expectedAttachType
+    const link = traceWith(core, program, { attachType, cookie: 0n })
     if (typeof link === 'number') return link
     const fd = process.install(new LinkFile(link), true)
     link.put()

@@ -5,7 +5,15 @@
  * Source: prog_fd_array_get_ptr(), perf_event_fd_array_get_ptr() of kernel/bpf/arraymap.c, bpf_prog_map_compatible()
  * of kernel/bpf/core.c of Linux.
  */
-import { BPF_ATTACH_TYPE, BPF_MAP_TYPE, BPF_PROG_TYPE, EBADF, EINVAL, ENOTSOCK } from '../../abi/index.ts'
+import {
+  BPF_ATTACH_TYPE,
+  BPF_MAP_TYPE,
+  BPF_PROG_TYPE,
+  EBADF,
+  EBUSY,
+  EINVAL,
+  ENOTSOCK,
+} from '../../abi/index.ts'
 import {
   type ArrayOfMaps,
   type DeviceHash,
@@ -18,6 +26,7 @@ import type { KernelCore } from '../core.ts'
 import type { MapObject } from '../map-object.ts'
 import { PerfEvent } from '../perf-event.ts'
 import type { ProgramObject } from '../program-object.ts'
+import { tailCallKind } from '../tail-call-kind.ts'
 import { mapFile, programOf } from './descriptors.ts'
 
 export function connectReferences(core: KernelCore, object: MapObject): void {
@@ -92,10 +101,18 @@ function connectPrograms(core: KernelCore, object: MapObject): void {
       if (core.updating === undefined) return -EBADF
       const program = programOf(core.updating.process, fd)
       if (typeof program === 'number') return program
-      return object.admits(program.loaded) ? program.get() : -EINVAL
+      const isExtension = program.loaded.type.type === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT
+      if (isExtension || !object.admits(tailCallKind(program.loaded))) return -EINVAL
+      // What replaces a function of it might come back here by a tail call, without an end.
+      if (program.extensions > 0) return -EBUSY
+      program.arrayEntries++
+      return program.get()
     },
     idOf: (program) => program.id,
-    release: (program) => program.put(),
+    release: (program) => {
+      program.arrayEntries--
+      program.put()
+    },
   }
 }
 

@@ -7,7 +7,7 @@
 import { E2BIG, EFAULT, EINVAL, ENOSPC, progTestRunAttr, type StructValue } from '../../abi/index.ts'
 import type { BpfCall } from '../bpf/call.ts'
 import type { ProgramObject } from '../program-object.ts'
-import type { Invocation } from '../runner.ts'
+import type { Invocation } from '../run-environment.ts'
 import { isZero, readBytes, writeU32 } from '../user-copy.ts'
 import { LocalStorages } from './local-storage.ts'
 

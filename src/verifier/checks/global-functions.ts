@@ -74,13 +74,13 @@ const PROJECTIONS: Readonly<Record<string, string>> = { __sk_buff: 'sk_buff', xd
 export const isProjection = (wanted: string, have: string): boolean => PROJECTIONS[wanted] === have
 
 /** Is the pointer's target, by name, what programs of this type get? */
-export function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
-  const wanted = CONTEXT_STRUCTS[p.input.programType]
+export function isContextPointer(programType: number, btf: Btf, target: BtfId): boolean {
+  const wanted = CONTEXT_STRUCTS[programType]
   let id = target
   for (let i = 0; i < 32; i++) {
     const type = btf.typeById(id)
     if (type.kind === BTF_KIND.TYPEDEF && type.name === 'bpf_user_pt_regs_t') {
-      return p.input.programType === T.BPF_PROG_TYPE_KPROBE
+      return programType === T.BPF_PROG_TYPE_KPROBE
     }
     if (
       type.kind === BTF_KIND.TYPEDEF ||
@@ -94,7 +94,7 @@ export function isContextPointer(p: Proof, btf: Btf, target: BtfId): boolean {
     }
     if (type.kind !== BTF_KIND.STRUCT || type.name === '') return false
     // The register struct of the processor is what the typedef stands for.
-    if (p.input.programType === T.BPF_PROG_TYPE_KPROBE && type.name === 'pt_regs') return true
+    if (programType === T.BPF_PROG_TYPE_KPROBE && type.name === 'pt_regs') return true
     return type.name === wanted || (wanted !== undefined && PROJECTIONS[wanted] === type.name)
   }
   return false
@@ -211,10 +211,10 @@ export function describeArguments(p: Proof, index: number): readonly FunctionArg
     if (type.kind === BTF_KIND.PTR) {
       const targetId = btf.resolve(type.type)
       const target = btf.typeById(targetId)
-      if (tags.has('ctx') || isContextPointer(p, btf, type.type)) {
+      const isContextType = isContextPointer(p.input.programType, btf, type.type)
+      if (tags.has('ctx') || isContextType) {
         if (tags.size > (tags.has('ctx') ? 1 : 0)) throw combination()
-        const isContext =
-          targetId === 0 || isContextPointer(p, btf, type.type) || isAlternativeContext(p, target)
+        const isContext = targetId === 0 || isContextType || isAlternativeContext(p, target)
         if (tags.has('ctx') && !isContext) {
           throw p.refuse(EINVAL, `arg#${n} arg:ctx is not a pointer to the program's context`)
         }

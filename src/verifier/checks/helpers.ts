@@ -401,7 +401,7 @@ function checkGetFuncIp(p: Proof): void {
       BPF_ATTACH_TYPE.BPF_TRACE_FEXIT,
       BPF_ATTACH_TYPE.BPF_MODIFY_RETURN,
     ]
-    if (isTrampoline.includes(expectedAttachType)) return
+    if (!p.isExtension && isTrampoline.includes(expectedAttachType)) return
     throw p.refuse(ENOTSUPP, `func ${name} supported only for fentry/fexit/fmod_ret programs`)
   }
   if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_KPROBE) return

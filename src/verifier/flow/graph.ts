@@ -7,6 +7,7 @@
  *
  * Source: check_cfg, compute_postorder, compute_scc, compute_live_registers of Linux 6.18.
  */
+import { helperPrototypes } from '../../helpers/index.ts'
 import {
   CALL_SOURCE,
   CLASS,
@@ -36,6 +37,11 @@ export function callsSyncCallback(p: Proof, insn: Instruction): boolean {
   if (isHelperCall(insn)) return SYNC_CALLBACK_HELPERS.has(insn.imm)
   return isKfuncCall(insn) && p.kfuncs.nameOf(insn.imm, insn.offset) === 'bpf_rbtree_add_impl'
 }
+
+/** Whatever type of program calls them: an extension's is not known yet. */
+const CHANGES_PACKET: ReadonlySet<number> = new Set(
+  helperPrototypes.filter((row) => row.changesPacket).map((row) => row.id),
+)
 
 const ASYNC_KFUNCS = new Set([
   'bpf_wq_set_callback_impl',
@@ -126,7 +132,7 @@ export function checkGraph(p: Proof): void {
         if (isHelperCall(insn)) {
           const helper = p.helpers.get(insn.imm)
           if (helper?.mightSleep) own.mightSleep = true
-          if (helper?.changesPacket) own.changesPacket = true
+          if (CHANGES_PACKET.has(insn.imm)) own.changesPacket = true
         } else if (insn.src === CALL_SOURCE.KFUNC) {
           const kfunc = p.kfuncs.find(insn.imm, insn.offset)
           if (kfunc?.isIteratorNext) {

@@ -250,8 +250,8 @@ const PRIVATE_STACK_TYPES = new Set([2, 5, 7, 17])
 /** No chain of calls may use more stack than there is, nor be too deep. */
 export function checkStackDepth(p: Proof, programMayHavePrivateStack: boolean): void {
   const hasTailCall = p.subprograms.some((s) => s.hasTailCall)
-  const isPrivate =
-    !hasTailCall && (programMayHavePrivateStack || PRIVATE_STACK_TYPES.has(p.input.programType))
+  const typeHasPrivateStack = !p.isExtension && PRIVATE_STACK_TYPES.has(p.input.programType)
+  const isPrivate = !hasTailCall && (programMayHavePrivateStack || typeHasPrivateStack)
   const noPrivate = new Set<number>()
   for (let i = p.subprograms.length - 1; i >= 0; i--) {
     if (i === 0 || p.subprograms[i]!.isAsyncCallback) {

@@ -112,7 +112,8 @@ export function pointerKind(
   const parameter = parameters[index] as Parameter
   const r = p.reg(index + 1)
   const ends = (suffix: string): boolean => parameter.name.endsWith(suffix)
-  if (name === 'bpf_cast_to_kern_ctx' || isContextPointer(p, btf, type.type)) return 'context'
+  if (name === 'bpf_cast_to_kern_ctx' || isContextPointer(p.input.programType, btf, type.type))
+    return 'context'
   if (ends('__nullable') && isNull(r)) return 'null'
   if (ends('__alloc')) return 'allocated'
   if (ends('__refcounted_kptr')) return 'refcounted'

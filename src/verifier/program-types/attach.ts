@@ -13,10 +13,14 @@ import {
   type BtfPrototype,
   type BtfType,
 } from '../../btf/index.ts'
+import { isContextPointer } from '../checks/global-functions.ts'
 import { BASE, FLAG } from '../domain/kinds.ts'
+import { KERNEL_CONTEXTS } from '../kfuncs/kernel-contexts.ts'
+import type { AttachTarget, TargetProgram } from '../program.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL, ENOENT, ENOTSUPP } from '../refusal.ts'
 import { ITERATOR_ARGUMENTS, NULLABLE_TRACEPOINT_ARGUMENTS, UNTRUSTED_LSM_HOOKS } from './attach-facts.ts'
+import { checkTargetProgram } from './attach-program.ts'
 import { isArgumentAccess } from './contexts.ts'
 import type { ContextRequest, ContextValue } from './kind.ts'
 import { structOpsRules } from './struct-ops.ts'
@@ -31,6 +35,8 @@ export interface Target {
   readonly skipsFirst: boolean
   /** Names of the parameters, where the prototype has none. */
   readonly names?: readonly string[]
+  /** The program whose function it is; absent: it is the kernel's. */
+  readonly program?: TargetProgram
 }
 
 const SLEEPABLE_TRACING: readonly number[] = [
@@ -80,9 +86,9 @@ export function findTarget(p: Proof): Target | undefined {
   if (attach === undefined || attach.btfId === 0) {
     throw p.refuse(EINVAL, 'Tracing programs must provide btf_id')
   }
-  if (attach.isProgram === true || programType === BPF_PROG_TYPE.BPF_PROG_TYPE_EXT) {
-    throw p.refuse(ENOTSUPP, 'attaching to another BPF program is not supported by this verifier')
-  }
+  if (attach.program !== undefined) return programTarget(p, attach, attach.program)
+  if (attach.isProgram === true) throw p.refuse(ENOTSUPP, 'the program to attach to is not at hand')
+  if (p.isExtension) throw p.refuse(EINVAL, 'Cannot replace kernel functions')
   const btf = attach.btf ?? p.kernel
   if (btf === undefined) {
     throw p.refuse(EINVAL, 'FENTRY/FEXIT program can only be attached to another program annotated with BTF')
@@ -101,6 +107,30 @@ export function findTarget(p: Proof): Target | undefined {
     throw p.refuse(ENOENT, `The address of function ${type.name} cannot be found`)
   }
   return { btf, prototype, name: type.name, skipsFirst: false }
+}
+
+/** A function of another program: traced, or replaced by what is then a program of its kind. */
+function programTarget(p: Proof, { btfId, btf }: AttachTarget, program: TargetProgram): Target {
+  const { programType, expectedAttachType, functions } = p.input
+  const attacher = {
+    programType,
+    expectedAttachType,
+    functions,
+    btf: p.input.btf,
+    isSleepable: p.isSleepable,
+    changesPacket: p.subprograms[0]?.changesPacket === true,
+    mightSleep: p.subprograms[0]?.mightSleep === true,
+  }
+  const { name, prototype } = checkTargetProgram(attacher, program, btf, btfId)
+  if (p.isExtension) {
+    p.input = {
+      ...p.input,
+      programType: program.programType,
+      expectedAttachType: program.expectedAttachType,
+    }
+  }
+  const skipsFirst = p.isExtension && program.expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP
+  return { btf: btf as Btf, prototype, name, skipsFirst, program }
 }
 
 /** Functions that types describe but that the compiler left without an address of their own. */
@@ -207,10 +237,10 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
     return undefined
   }
   const { prototype } = target
-  if (prototype === undefined) return SCALAR
-  const parameters = target.skipsFirst ? prototype.parameters.slice(1) : prototype.parameters
   const n = offset / 8
   const { expectedAttachType } = p.input
+  if (prototype === undefined) return wordOf(p, target, n)
+  const parameters = target.skipsFirst ? prototype.parameters.slice(1) : prototype.parameters
   let typeId: BtfId
   let isReturnValue = false
   const missing = (): undefined => {
@@ -278,6 +308,7 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
     if (mask & (0x1 << (n * 4))) kind |= FLAG.MAYBE_NULL
     if (mask & (0x2 << (n * 4))) mayBeError = true
   }
+  if (target.program !== undefined) return contextOf(p, target.program, kind, type.type, btf)
   const tag = btf.typeById(type.type)
   if (tag.kind === BTF_KIND.TYPE_TAG) {
     if (tag.name === 'user') kind |= FLAG.USER
@@ -290,6 +321,34 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
   p.say(`func '${name}' arg${n} has btf_id ${pointee} type ${kindWord(pointed.kind)} '${pointed.name}'\n`)
   if (mayBeError) return SCALAR
   return { kind, btf, btfId: promoted(p, pointee, pointed.name) }
+}
+
+/** Source: MAX_BPF_FUNC_REG_ARGS of Linux. */
+const WORDS_OF_UNKNOWN = 5
+
+/** The n-th word of a call of which nothing is known; a program's function has five, and a result. */
+function wordOf(p: Proof, { program, name }: Target, n: number): ContextValue | undefined {
+  if (program === undefined || n < WORDS_OF_UNKNOWN) return SCALAR
+  const isExit = p.input.expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_FEXIT
+  if (n === WORDS_OF_UNKNOWN && isExit) return SCALAR
+  p.say(`func '${name}' doesn't have ${n + 1}-th argument\n`)
+  return undefined
+}
+
+/** Of a program's function, a pointer can be followed where it is one to its context, as what the kernel has there. */
+function contextOf(
+  p: Proof,
+  { contextType }: TargetProgram,
+  kind: number,
+  pointee: BtfId,
+  btf: Btf,
+): ContextValue | undefined {
+  const { kernel } = p
+  const struct = KERNEL_CONTEXTS[contextType]
+  if (kernel === undefined || !isContextPointer(contextType, btf, pointee)) return undefined
+  const id =
+    struct === undefined ? kernel.find('u64', BTF_KIND.TYPEDEF) : kernel.find(struct, BTF_KIND.STRUCT)
+  return id === undefined ? undefined : { kind, btf: kernel, btfId: id }
 }
 
 /** A congestion control algorithm gets its socket as what it is. */

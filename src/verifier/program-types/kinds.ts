@@ -60,6 +60,8 @@ export const PROGRAM_KINDS: Readonly<Record<number, ProgramKind>> = {
   [T.BPF_PROG_TYPE_CGROUP_SYSCTL]: plain(contexts.sysctlContext),
   [T.BPF_PROG_TYPE_CGROUP_SOCKOPT]: plain(contexts.sockoptContext, 'write'),
   [T.BPF_PROG_TYPE_TRACING]: notConverted(argumentContext),
+  // Until it is known what it extends.
+  [T.BPF_PROG_TYPE_EXT]: plain(() => undefined),
   [T.BPF_PROG_TYPE_LSM]: notConverted(argumentContext),
   [T.BPF_PROG_TYPE_STRUCT_OPS]: { ...notConverted(argumentContext), writeStruct: writeThroughStructOps },
   [T.BPF_PROG_TYPE_SK_LOOKUP]: plain(contexts.skLookupContext),

@@ -25,6 +25,8 @@ export class VerifierTarget implements Target {
   readonly runsBetweenSettling = 1
   /** Linux walks at most a million instructions, which takes it a second. */
   readonly runMs = 60_000
+  /** A loop of five instructions that never ends has 200,000 states by then, each behind the next; Linux keeps them, too. */
+  readonly runBytes = 512 << 20
   readonly counts = new Map<string, number>()
   readonly seeds: readonly Seed[]
   readonly #programs: readonly JudgedProgram[]

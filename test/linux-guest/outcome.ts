@@ -1,0 +1,11 @@
+/** What came of attaching one program. */
+export interface Outcome {
+  readonly name: string
+  /** How often it ran while it was attached, and when it was not any more. */
+  readonly runs?: number
+  readonly runsAfterwards?: number
+  /** What a program gave before another was attached to it, meanwhile, and afterwards. */
+  readonly answers?: readonly number[]
+  /** Why it was not attached. */
+  readonly error?: string
+}
