@@ -31,6 +31,7 @@ const { values: options, positionals } = parseArgs({
   },
 })
 const rounds = Number(options.rounds)
+const WHEN = ['cold', 'warm', 'steady'] as const
 const here = join(import.meta.dirname, '..', '..')
 const ms = (ns: number): string => (ns / 1e6).toFixed(2)
 const median = (times: readonly number[]): number =>
@@ -134,8 +135,6 @@ function compareAll(paths: readonly string[]): void {
   summarize(rows)
   if (skipped.length > 0) console.log(`\nno program that both take all at once: ${skipped.join(', ')}`)
 }
-
-const WHEN = ['cold', 'warm', 'steady'] as const
 
 function print({ name, programs, ours, libbpf }: Row): void {
   const columns = WHEN.map(
