@@ -19,13 +19,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
-const BOOT_MS = 300_000
+const MOST_MS = 900_000
 
 /** Where the kernel is: the environment names the file, or `.ci/run` has put it there. */
 const KERNEL = process.env.ANYBPF_LINUX_KERNEL ?? ''
 
 /** Mounts what programs and their users look for, runs the script, ends. */
-const INIT = `#!/bin/busybox sh
+const init = (script: string): string => `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc
@@ -36,7 +36,7 @@ mkdir -p /sys/fs/cgroup
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tracefs trace /sys/kernel/tracing
 ip link set lo up
-node /anybpf/test/linux-guest/inside/attach.js 2>&1
+node /anybpf/test/linux-guest/inside/${script}.js 2>&1
 poweroff -f
 `
 
@@ -44,9 +44,7 @@ poweroff -f
 export function whyNoGuest(): string | undefined {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'needs Linux on x86-64'
   if (KERNEL === '') return 'needs a kernel of Debian: ANYBPF_LINUX_KERNEL=FILE'
-  const missing = ['qemu-system-x86_64', 'clang-19', 'cpio', 'busybox', 'ldd'].filter(
-    (name) => !isCommand(name),
-  )
+  const missing = ['qemu-system-x86_64', 'cpio', 'busybox', 'ldd'].filter((name) => !isCommand(name))
   return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`
 }
 
@@ -61,12 +59,12 @@ function isCommand(name: string): boolean {
   })
 }
 
-/** What the guest writes on its console until it ends. */
-export function runGuest(): string {
+/** Runs `inside/SCRIPT.ts`, with files by their paths: what the guest writes on its console until it ends. */
+export function runGuest(script: string, files: ReadonlyMap<string, Uint8Array>): string {
   const folder = mkdtempSync(join(tmpdir(), 'anybpf-guest-'))
   try {
     const archive = join(folder, 'archive')
-    writeFileSync(archive, archiveOf(join(folder, 'files')))
+    writeFileSync(archive, archiveOf(join(folder, 'files'), script, files))
     const run = spawnSync(
       'qemu-system-x86_64',
       [
@@ -74,7 +72,7 @@ export function runGuest(): string {
         ...['-kernel', KERNEL, '-initrd', archive],
         ...['-append', 'console=ttyS0 quiet lsm=bpf panic=-1 mitigations=off'],
       ],
-      { encoding: 'utf8', timeout: BOOT_MS, maxBuffer: 1 << 26 },
+      { encoding: 'utf8', timeout: MOST_MS, maxBuffer: 1 << 26 },
     )
     return run.stdout
   } finally {
@@ -83,7 +81,7 @@ export function runGuest(): string {
 }
 
 /** The files of the guest, made under `folder`, as the kernel unpacks them. */
-function archiveOf(folder: string): Buffer {
+function archiveOf(folder: string, script: string, files: ReadonlyMap<string, Uint8Array>): Buffer {
   for (const name of ['bin', 'proc', 'sys', 'dev', 'tmp', 'anybpf/node_modules/@koromix'])
     mkdirSync(join(folder, name), { recursive: true })
   const node = realpathSync(process.execPath)
@@ -105,8 +103,11 @@ function archiveOf(folder: string): Buffer {
   execFileSync(compiler, ['-p', import.meta.dirname, '--outDir', join(folder, 'anybpf')], {
     stdio: 'inherit',
   })
-  compileEverywhere(join(folder, 'everywhere.bpf.o'))
-  writeFileSync(join(folder, 'init'), INIT)
+  for (const [path, bytes] of files) {
+    mkdirSync(join(folder, dirname(path)), { recursive: true })
+    writeFileSync(join(folder, path), bytes)
+  }
+  writeFileSync(join(folder, 'init'), init(script))
   chmodSync(join(folder, 'init'), 0o755)
   const names = execFileSync('find', ['.'], { cwd: folder, encoding: 'utf8' })
   return execFileSync('cpio', ['--quiet', '-o', '-H', 'newc'], {
@@ -114,14 +115,6 @@ function archiveOf(folder: string): Buffer {
     input: names,
     maxBuffer: 1 << 29,
   })
-}
-
-function compileEverywhere(object: string): void {
-  const source = join(import.meta.dirname, 'programs', 'everywhere.bpf.c')
-  // Where Debian keeps the headers of the machine.
-  const headers = ['-idirafter', '/usr/include/x86_64-linux-gnu']
-  const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', ...headers]
-  execFileSync('clang-19', [...flags, '-c', source, '-o', object], { stdio: 'pipe' })
 }
 
 /** The shared libraries of an executable, where it looks for them. */

@@ -9,3 +9,13 @@ export interface Outcome {
   /** Why it was not attached. */
   readonly error?: string
 }
+
+/** What two kernels made of the programs of objects, but for those of which they differ. */
+export interface ToolCounts {
+  objects: number
+  programs: number
+  takenByBoth: number
+  refusedByBoth: number
+  /** Linux did not look at it. */
+  notAllowed: number
+}

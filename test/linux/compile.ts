@@ -7,10 +7,13 @@ import { join } from 'node:path'
 const programs = join(import.meta.dirname, 'programs')
 
 /** The object of `programs/NAME.bpf.c`, or why there is none here. */
-export function compileObject(name: string): Uint8Array | string {
+export const compileObject = (name: string): Uint8Array | string =>
+  compileFile(join(programs, `${name}.bpf.c`))
+
+/** The object of a program in C, or why there is none here. */
+export function compileFile(source: string): Uint8Array | string {
   const directory = mkdtempSync(join(tmpdir(), 'anybpf-linux-'))
-  const object = join(directory, `${name}.bpf.o`)
-  const source = join(programs, `${name}.bpf.c`)
+  const object = join(directory, 'program.bpf.o')
   const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', `-DARCH_${process.arch}`]
   try {
     // Where Debian keeps the headers of the machine, which a program of its registers includes.
