@@ -16,6 +16,8 @@ interface Expected {
   readonly runs: number | 'some' | 'none'
   readonly since?: number
   readonly answers?: readonly number[]
+  /** What `link list` says behind the program. */
+  readonly listed?: RegExp
 }
 
 const calls: Expected = { runs: 5 }
@@ -30,7 +32,12 @@ const expected: Readonly<Record<string, Expected>> = {
   raw_tp: some,
   tp_btf: some,
   // Debian's Linux 6.1 is built without what they need.
-  kprobe_multi: { runs: 1, since: 6_018 },
+  kprobe_multi: {
+    runs: 1,
+    since: 6_018,
+    listed:
+      /\n\tkprobe\.multi {2}func_cnt 1 {2}\n\taddr +cookie +func \[module\]\n\t[0-9a-f]{16} 0 +security_file_open {2}\n/,
+  },
   kretprobe_multi: { runs: 1, since: 6_018 },
   // At the entry and at the return.
   kprobe_session: { runs: 2, since: 6_018 },
@@ -42,18 +49,22 @@ const expected: Readonly<Record<string, Expected>> = {
   lsm_cgroup: { runs: 2 },
   uprobe: calls,
   uretprobe: calls,
-  uprobe_multi: { ...calls, since: 6_006 },
+  uprobe_multi: {
+    ...calls,
+    since: 6_006,
+    listed: /\n\tuprobe\.multi {2}path \S+libc\.so\.6 {2}func_cnt 1 {2}pid 0 {2}\n/,
+  },
   uretprobe_multi: { ...calls, since: 6_006 },
   uprobe_session: { runs: 10, since: 6_013 },
-  xdp: { runs: 1 },
-  tcx_ingress: { runs: 1, since: 6_006 },
+  xdp: { runs: 1, listed: /xdp {2}prog \d+ {2}\n\tifindex lo\(1\) {2}\n/ },
+  tcx_ingress: { runs: 1, since: 6_006, listed: /\n\tifindex lo\(1\) {2}attach_type tcx_ingress {2}\n/ },
   tcx_egress: { runs: 1, since: 6_006 },
-  netfilter: { runs: 1, since: 6_004 },
-  sk_lookup: { runs: 1 },
+  netfilter: { runs: 1, since: 6_004, listed: /netfilter {2}prog \d+ {2}\n\tip output prio -5\n/ },
+  sk_lookup: { runs: 1, listed: /\n\tnetns_ino \d{10} {2}attach_type sk_lookup {2}\n/ },
   // Nobody asks for a flow here.
   flow_dissector: { runs: 'none' },
   cgroup_skb_ingress: { runs: 1 },
-  cgroup_skb_egress: { runs: 1 },
+  cgroup_skb_egress: { runs: 1, listed: /\n\tcgroup_id \d+ {2}attach_type cgroup_inet_egress {2}\n/ },
   cgroup_bind4: { runs: 2 },
   cgroup_post_bind4: { runs: 2 },
   cgroup_sock_create: { runs: 2 },
@@ -65,15 +76,19 @@ const expected: Readonly<Record<string, Expected>> = {
   sockops: some,
   cgroup_sysctl: some,
   cgroup_dev: { runs: 1 },
-  perf_event: some,
+  perf_event: { ...some, listed: /\n\tevent \S+:\S+ {2}\n/ },
   iter_task: some,
   iter_task_file: some,
-  iter_bpf_map: some,
+  iter_bpf_map: { ...some, listed: /iter {2}prog \d+ {2}target_name bpf_map {2}\n/ },
   iter_bpf_prog: some,
   iter_bpf_link: some,
   iter_ksym: some,
-  iter_cgroup: { runs: 3, since: 6_001 },
-  sk_msg: { runs: 'none', since: 6_010 },
+  iter_cgroup: {
+    runs: 3,
+    since: 6_001,
+    listed: /target_name cgroup {2}cgroup_id \d+ {2}order ancestors_up {2}\n/,
+  },
+  sk_msg: { runs: 'none', since: 6_010, listed: /\n\tmap_id \d+ {2}attach_type sk_msg_verdict {2}\n/ },
   sk_skb: { runs: 'none', since: 6_010 },
   freplace: { runs: 1, answers: [41, 140, 41] },
   fentry_program: { runs: 1, answers: [41, 41, 41] },
@@ -98,7 +113,7 @@ describe.skipIf(why !== undefined)(`on a Linux of its own${why ? ` (skipped: ${w
     expect([...outcomes.keys()].sort(), text.slice(-4000)).toEqual(Object.keys(expected).sort())
   })
 
-  for (const [name, { runs, since = 0, answers }] of Object.entries(expected)) {
+  for (const [name, { runs, since = 0, answers, listed }] of Object.entries(expected)) {
     test.skipIf(linux < since)(
       `${name}${linux < since ? ` (skipped: Linux ${version?.[0]} has none)` : ''}`,
       () => {
@@ -107,6 +122,7 @@ describe.skipIf(why !== undefined)(`on a Linux of its own${why ? ` (skipped: ${w
         if (runs === 'some') expect(outcome?.runs).toBeGreaterThan(0)
         else expect(outcome?.runs).toBe(runs === 'none' ? 0 : runs)
         expect(outcome?.runsAfterwards).toBe(0)
+        if (listed !== undefined) expect(outcome?.listed).toMatch(listed)
         if (answers !== undefined) expect(outcome?.answers).toEqual(answers)
       },
     )

@@ -93,7 +93,7 @@ function archiveOf(folder: string, script: string, files: ReadonlyMap<string, Ui
     copyFileSync(realpathSync(library), join(folder, library))
   }
   const modules = join(root, 'node_modules')
-  for (const name of ['koffi', '@koromix/koffi-linux-x64'])
+  for (const name of ['koffi', '@koromix/koffi-linux-x64', 'commander', 'picocolors'])
     cpSync(join(modules, name), join(folder, 'anybpf/node_modules', name), {
       recursive: true,
       dereference: true,

@@ -4,6 +4,8 @@ export interface Outcome {
   /** How often it ran while it was attached, and when it was not any more. */
   readonly runs?: number
   readonly runsAfterwards?: number
+  /** What `link list` says of it. */
+  readonly listed?: string
   /** What a program gave before another was attached to it, meanwhile, and afterwards. */
   readonly answers?: readonly number[]
   /** Why it was not attached. */

@@ -6,7 +6,6 @@
  * Source: struct bpf_link_info in include/uapi/linux/bpf.h of Linux 6.18.
  */
 import {
-  BPF_LINK_INFO_SIZE,
   BPF_LINK_TYPE,
   BPF_PERF_EVENT_TYPE,
   bpfLinkInfo,
@@ -16,6 +15,7 @@ import {
   u64,
 } from '../../abi/index.ts'
 import { linkInfoBytes, SyscallError } from '../../client/index.ts'
+import { type LinkPlace, LONGEST_NAME, linkPlace, perfEventPlace, withText } from './link-places.ts'
 
 const head = { type: u32, id: u32, prog_id: u32, pad0: u32 }
 const rawTracepoint = struct('raw_tracepoint', { ...head, name: u64, name_len: u32, cookie: u64 })
@@ -38,11 +38,9 @@ const uprobe = struct('uprobe', {
 })
 const tracepoint = struct('tracepoint', { ...perfHead, name: u64, name_len: u32, pad2: u32, cookie: u64 })
 
-/** Paths and names are cut after this. */
-const LONGEST_NAME = 4096
-
 export type LinkDetails =
   | { readonly kind: 'none' }
+  | ({ readonly kind: 'place' } & LinkPlace)
   | { readonly kind: 'rawTracepoint'; readonly name: string; readonly cookie: bigint }
   | {
       readonly kind: 'tracing'
@@ -97,25 +95,27 @@ function detailsOf(syscalls: Syscalls, fd: number, type: number, first: Uint8Arr
       }
     }
     case BPF_LINK_TYPE.BPF_LINK_TYPE_RAW_TRACEPOINT: {
-      const [bytes, name] = withName(syscalls, fd, (pointer) =>
+      const [bytes, name] = withText(syscalls, fd, (pointer) =>
         rawTracepoint.encode({ name: pointer, name_len: LONGEST_NAME }),
       )
-      return { kind: 'rawTracepoint', name, cookie: bytes ? rawTracepoint.read(bytes).cookie : 0n }
+      return { kind: 'rawTracepoint', name, cookie: rawTracepoint.read(bytes).cookie }
     }
     case BPF_LINK_TYPE.BPF_LINK_TYPE_PERF_EVENT:
-      return perfDetails(syscalls, fd, perfName.read(first).event_type)
-    default:
-      return { kind: 'none' }
+      return perfDetails(syscalls, fd, perfName.read(first).event_type, first)
+    default: {
+      const place = linkPlace(syscalls, fd, type, first)
+      return place === undefined ? { kind: 'none' } : { kind: 'place', ...place }
+    }
   }
 }
 
-function perfDetails(syscalls: Syscalls, fd: number, eventType: number): LinkDetails {
+function perfDetails(syscalls: Syscalls, fd: number, eventType: number, first: Uint8Array): LinkDetails {
   const T = BPF_PERF_EVENT_TYPE
+  if (eventType === T.BPF_PERF_EVENT_EVENT) return { kind: 'place', ...perfEventPlace(first) }
   if (eventType < T.BPF_PERF_EVENT_UPROBE || eventType > T.BPF_PERF_EVENT_TRACEPOINT) return { kind: 'none' }
-  const [bytes, name] = withName(syscalls, fd, (pointer) =>
+  const [bytes, name] = withText(syscalls, fd, (pointer) =>
     perfName.encode({ name: pointer, name_len: LONGEST_NAME }),
   )
-  if (bytes === undefined) return { kind: 'none' }
   if (eventType === T.BPF_PERF_EVENT_TRACEPOINT) {
     return { kind: 'tracepoint', name, cookie: tracepoint.read(bytes).cookie }
   }
@@ -127,23 +127,4 @@ function perfDetails(syscalls: Syscalls, fd: number, eventType: number): LinkDet
   const { offset, cookie, ref_ctr_offset } = uprobe.read(bytes)
   const isReturn = eventType === T.BPF_PERF_EVENT_URETPROBE
   return { kind: 'uprobe', isReturn, name, offset, cookie, referenceCounter: ref_ctr_offset }
-}
-
-/** Asks again, with room for a name. */
-function withName(
-  syscalls: Syscalls,
-  fd: number,
-  request: (pointer: bigint) => Uint8Array,
-): [bytes: Uint8Array | undefined, name: string] {
-  const pointer = syscalls.memory.allocate(LONGEST_NAME)
-  try {
-    const question = new Uint8Array(BPF_LINK_INFO_SIZE)
-    question.set(request(pointer))
-    const bytes = linkInfoBytes(syscalls, fd, question)
-    if (bytes instanceof SyscallError) return [undefined, '']
-    const text = syscalls.memory.view(pointer, LONGEST_NAME)
-    return [bytes, new TextDecoder().decode(text.slice(0, text.indexOf(0)))]
-  } finally {
-    syscalls.memory.free(pointer)
-  }
 }

@@ -2,7 +2,7 @@
  * `link list`: what is attached, and where. The places are written as bpftool 7.5 has them (7.1 shows none), with the
  * names of functions of programs behind their ids.
  */
-import { BPF_PROG_TYPE } from '../../abi/index.ts'
+import { BPF_LINK_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import { Btf } from '../../btf/index.ts'
 import { openObjectById, programInfo, SyscallError, typesOfProgram } from '../../client/index.ts'
 import type { CommandContext } from './command.ts'
@@ -32,7 +32,10 @@ export function listLinks(context: CommandContext, words: Words): void {
 }
 
 function plain(context: CommandContext, info: LinkInfo): string {
-  const head = `${info.id}: ${typeColumn(linkTypeWord(info.type), info.type)}prog ${info.programId}  `
+  const column = typeColumn(linkTypeWord(info.type), info.type)
+  // A link of a map has no program.
+  const isOfMap = info.type === BPF_LINK_TYPE.BPF_LINK_TYPE_STRUCT_OPS
+  const head = `${info.id}: ${column}${isOfMap ? '' : `prog ${info.programId}  `}`
   return `${head}${place(context, info)}\n`
 }
 
@@ -41,6 +44,8 @@ function place(context: CommandContext, { details, programId }: LinkInfo): strin
   switch (details.kind) {
     case 'none':
       return ''
+    case 'place':
+      return details.text
     case 'rawTracepoint':
       return `\n\ttp '${details.name}'  ${details.cookie === 0n ? '' : `cookie ${details.cookie}  `}`
     case 'tracepoint':
@@ -116,6 +121,9 @@ function writeJson(context: CommandContext, json: JsonWriter, info: LinkInfo): v
   json.members({ id: info.id, type: linkTypeWord(info.type) ?? info.type, prog_id: info.programId })
   switch (details.kind) {
     case 'none':
+      return
+    case 'place':
+      json.members(details.members)
       return
     case 'rawTracepoint':
       json.members({ tp_name: details.name, cookie: details.cookie })

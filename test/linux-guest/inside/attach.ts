@@ -8,6 +8,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { release } from 'node:os'
 import { O_RDONLY } from '../../../src/abi/index.ts'
+import { CommandContext } from '../../../src/cli/kernel/command.ts'
+import { listLinks } from '../../../src/cli/kernel/link-list.ts'
+import { Words } from '../../../src/cli/kernel/words.ts'
+import { nodeHost } from '../../../src/cli/node-host.ts'
 import {
   AttachError,
   type AttachOptions,
@@ -118,16 +122,32 @@ function linked(link: Link | AttachError): Link {
   return link
 }
 
+/** `link list`, without what changes from run to run. */
+function listed(): string {
+  let text = ''
+  const stdout = { columns: undefined, rows: undefined, write: (piece: string) => void (text += piece) }
+  const host = nodeHost({ stdout, stderr: stdout })
+  const context = new CommandContext({
+    host,
+    syscalls: linux as Exclude<typeof linux, LinuxUnavailable>,
+    form: 'plain',
+    bootTimeMs: undefined,
+  })
+  listLinks(context, new Words([]))
+  return text
+}
+
 async function attempt({ name, by, at }: Attempt): Promise<Outcome> {
   using collection = loaded([name])
   const link = linked(collection.program(name).attach(at))
   await by()
   const runs = runsOf(collection, name)
+  const list = listed()
   link[Symbol.dispose]()
   // What was under way has ended, and nothing new begins.
   const afterwards = runsOf(collection, name)
   await by()
-  return { name, runs, runsAfterwards: runsOf(collection, name) - afterwards }
+  return { name, runs, runsAfterwards: runsOf(collection, name) - afterwards, listed: list }
 }
 
 function iterate(name: string, options: AttachOptions): Outcome {
@@ -135,7 +155,7 @@ function iterate(name: string, options: AttachOptions): Outcome {
   const reader = collection.program(name).openIterator(options)
   if (!(reader instanceof IteratorReader)) throw reader
   using open = reader
-  return { name, runs: open.text().split('\n').length - 1, runsAfterwards: 0 }
+  return { name, runs: open.text().split('\n').length - 1, runsAfterwards: 0, listed: listed() }
 }
 
 /** Links of sockets in a map; no socket is in it. */
@@ -144,7 +164,7 @@ function attachToSockets(name: string): Outcome {
   using _link = linked(
     collection.program(name).attach({ kind: 'sockmap', map: { fd: collection.map('sockets').fd } }),
   )
-  return { name, runs: 0, runsAfterwards: 0 }
+  return { name, runs: 0, runsAfterwards: 0, listed: listed() }
 }
 
 /** A program at a function of another: what the target answers with it, and without. */
