@@ -20,6 +20,7 @@ import {
   SK_BUFF_BYTES,
 } from '../../src/kernel/contexts/layout.ts'
 import { translateContext } from '../../src/kernel/contexts/translate.ts'
+import type { BpfMap } from '../../src/maps/index.ts'
 import { Arena, Grace, PacketBuffer } from '../../src/memory/index.ts'
 import { BASE } from '../../src/verifier/domain/kinds.ts'
 import { Follower, type Machine, type Violation, type WorldObjects } from './follower.ts'
@@ -40,8 +41,8 @@ import type { Walk } from './walk.ts'
 const T = BPF_PROG_TYPE
 const CPU = 0
 const CPU_COUNT = 2
-/** Look-ups of maps, and of the storage of sockets, inodes, tasks and cgroups. */
-const LOOKUPS: ReadonlySet<number> = new Set([1, 195, 107, 145, 156, 210])
+/** Look-ups of maps, and of the storage of control groups, sockets, inodes and tasks. */
+const LOOKUPS: ReadonlySet<number> = new Set([1, 81, 195, 107, 145, 156, 210])
 const RINGBUF_RESERVE = 131
 const DYNPTR_DATA = 203
 const RINGBUF_COMMITS: ReadonlySet<number> = new Set([132, 133])
@@ -94,6 +95,7 @@ export class World {
   readonly #memory = new Map<bigint, number>()
   /** Ring-buffer records that were not given back. */
   readonly #reserved = new Set<bigint>()
+  readonly #storage = new Map<BpfMap, number>()
   #observe: ((run: Run) => void) | undefined
   #end: RunEnd | undefined
   valuesHeld = 0
@@ -295,6 +297,16 @@ export class World {
     this.#packet = packet
   }
 
+  /** What a control group keeps for its programs: one value of each map, whatever ran before. */
+  #storageOf(map: BpfMap): bigint {
+    const { valueSize } = map.definition
+    const block = this.#storage.get(map) ?? this.#arena.allocate(valueSize)
+    if (block === undefined) throw new Error('no memory for the storage of a control group')
+    this.#storage.set(map, block)
+    this.#arena.bytes.set(this.#random.bytes(valueSize), block)
+    return this.#arena.address(block)
+  }
+
   #loadPacket(offset: number, sizeBytes: number): number | undefined {
     const packet = this.#packet?.bytes()
     if (packet === undefined || offset < 0 || offset + sizeBytes > packet.length) return undefined
@@ -330,6 +342,7 @@ export class World {
       callback: undefined as unknown as HelperEnvironment['callback'],
       probedAddress: () => 0n,
       attachCookie: () => 0n,
+      localStorage: (map: BpfMap) => this.#storageOf(map),
     } satisfies HelperEnvironment
     for (const [id, body] of helperBodies) {
       this.#helpers.set(id, (context, ...r) => {
