@@ -125,7 +125,13 @@ function linked(link: Link | AttachError): Link {
 /** `link list`, without what changes from run to run. */
 function listed(): string {
   let text = ''
-  const stdout = { columns: undefined, rows: undefined, write: (piece: string) => void (text += piece) }
+  const stdout = {
+    columns: undefined,
+    rows: undefined,
+    write(piece: string) {
+      text += piece
+    },
+  }
   const host = nodeHost({ stdout, stderr: stdout })
   const context = new CommandContext({
     host,
