@@ -3,7 +3,7 @@
  *
  * Source: struct bpf_{prog,map,btf,link}_info in include/uapi/linux/bpf.h of Linux 6.18.
  */
-import { bytes, chars, struct, u32, u64 } from './struct.ts'
+import { bytes, chars, s32, struct, u32, u64 } from './struct.ts'
 
 export const bpfProgInfo = struct('struct bpf_prog_info', {
   type: u32,
@@ -127,6 +127,89 @@ export const bpfLinkInfoIter = struct('struct bpf_link_info (iter)', {
   map_id: u32,
   tid: u32,
   pid: u32,
+})
+
+/** `iter` of struct bpf_link_info, of iterators over control groups. */
+export const bpfLinkInfoIterCgroup = struct('struct bpf_link_info (iter, cgroup)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  target_name: u64,
+  target_name_len: u32,
+  pad1: u32,
+  cgroup_id: u64,
+  order: u32,
+})
+
+/** `cgroup` of struct bpf_link_info. */
+export const bpfLinkInfoCgroup = struct('struct bpf_link_info (cgroup)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  cgroup_id: u64,
+  attach_type: u32,
+})
+
+/** `tcx` and `netkit` of struct bpf_link_info; `xdp` has the interface alone. */
+export const bpfLinkInfoDevice = struct('struct bpf_link_info (tcx, netkit, xdp)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  ifindex: u32,
+  attach_type: u32,
+})
+
+/** `sockmap` of struct bpf_link_info. */
+export const bpfLinkInfoSockmap = struct('struct bpf_link_info (sockmap)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  map_id: u32,
+  attach_type: u32,
+})
+
+/** `netfilter` of struct bpf_link_info. */
+export const bpfLinkInfoNetfilter = struct('struct bpf_link_info (netfilter)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  pf: u32,
+  hooknum: u32,
+  priority: s32,
+  flags: u32,
+})
+
+/** `uprobe_multi` of struct bpf_link_info. */
+export const bpfLinkInfoUprobeMulti = struct('struct bpf_link_info (uprobe_multi)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  path: u64,
+  offsets: u64,
+  ref_ctr_offsets: u64,
+  cookies: u64,
+  path_size: u32,
+  count: u32,
+  flags: u32,
+  pid: u32,
+})
+
+/** `perf_event` of struct bpf_link_info for an event that counts. */
+export const bpfLinkInfoEvent = struct('struct bpf_link_info (perf_event, event)', {
+  type: u32,
+  id: u32,
+  prog_id: u32,
+  pad0: u32,
+  perf_event_type: u32,
+  pad1: u32,
+  config: u64,
+  event_type: u32,
 })
 
 /** `tracing` of struct bpf_link_info. */

@@ -293,3 +293,7 @@ export type BpfMapType = (typeof BPF_MAP_TYPE)[keyof typeof BPF_MAP_TYPE]
 export type BpfProgType = (typeof BPF_PROG_TYPE)[keyof typeof BPF_PROG_TYPE]
 export type BpfAttachType = (typeof BPF_ATTACH_TYPE)[keyof typeof BPF_ATTACH_TYPE]
 export type BpfLinkType = (typeof BPF_LINK_TYPE)[keyof typeof BPF_LINK_TYPE]
+
+/** Families and hooks of the packet filter. Source: NFPROTO_* and NF_INET_* of include/uapi/linux/netfilter.h. */
+export const PROTOCOL_FAMILIES = { ipv4: 2, ipv6: 10 } as const
+export const NETFILTER_HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const

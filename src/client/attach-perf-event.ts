@@ -28,7 +28,14 @@ const SOFTWARE_EVENTS = {
   'major-faults': 6n,
   'alignment-faults': 7n,
   'emulation-faults': 8n,
+  dummy: 9n,
+  'bpf-output': 10n,
+  'cgroup-switches': 11n,
 } as const
+
+/** The name of one of the kernel's own events. */
+export const softwareEventName = (config: bigint): string | undefined =>
+  Object.entries(SOFTWARE_EVENTS).find(([, value]) => value === config)?.[0]
 
 /** What is counted, where, and how often the program runs. */
 export interface PerfEventPlace {

@@ -22,6 +22,8 @@ import {
   errnoName,
   linkCreateNetfilterAttr,
   linkCreatePlaceAttr,
+  NETFILTER_HOOKS,
+  PROTOCOL_FAMILIES,
   type Syscalls,
 } from '../abi/index.ts'
 import { bpf, openFile } from './calls.ts'
@@ -72,9 +74,7 @@ export type Place =
 const XDP_FLAGS = { generic: 1 << 1, driver: 1 << 2, hardware: 1 << 3 } as const
 export type XdpMode = keyof typeof XDP_FLAGS
 
-/** Source: NFPROTO_* and NF_INET_* of include/uapi/linux/netfilter.h. */
-const PROTOCOL_FAMILIES = { ipv4: 2, ipv6: 10 } as const
-const NETFILTER_HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+/** Source: include/uapi/linux/bpf.h. */
 const BPF_F_NETFILTER_IP_DEFRAG = 1
 
 const BPF_F_BEFORE = 1 << 3

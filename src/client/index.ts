@@ -14,7 +14,12 @@ export {
   type KprobeMultiTarget,
 } from './attach-kprobe-multi.ts'
 export { attachKsyscall, type KsyscallAttachment, type KsyscallTarget } from './attach-ksyscall.ts'
-export { attachPerfEvent, type PerfEventAttachment, type PerfEventPlace } from './attach-perf-event.ts'
+export {
+  attachPerfEvent,
+  type PerfEventAttachment,
+  type PerfEventPlace,
+  softwareEventName,
+} from './attach-perf-event.ts'
 export {
   attachToPlace,
   type ChainNeighbour,

@@ -5,20 +5,25 @@
  */
 import {
   BPF_F_KPROBE_MULTI_RETURN,
+  BPF_F_UPROBE_MULTI_RETURN,
   BPF_LINK_INFO_SIZE,
   BPF_LINK_TYPE,
+  bpfLinkInfoCgroup,
+  bpfLinkInfoDevice,
+  bpfLinkInfoEvent,
   bpfLinkInfoIter,
+  bpfLinkInfoIterCgroup,
   bpfLinkInfoKprobeMulti,
+  bpfLinkInfoNetfilter,
   bpfLinkInfoNetns,
+  bpfLinkInfoSockmap,
   bpfLinkInfoStructOps,
+  bpfLinkInfoUprobeMulti,
+  NETFILTER_HOOKS,
   PERF_TYPE,
   type Syscalls,
-  s32,
-  struct,
-  u32,
-  u64,
 } from '../../abi/index.ts'
-import { linkInfoBytes, readTextFile, SyscallError } from '../../client/index.ts'
+import { linkInfoBytes, readTextFile, SyscallError, softwareEventName } from '../../client/index.ts'
 import { attachTypeWord } from './type-words.ts'
 
 /** `text` comes behind what all links have; `members` are its JSON. */
@@ -28,24 +33,6 @@ export interface LinkPlace {
 }
 
 const T = BPF_LINK_TYPE
-const head = { type: u32, id: u32, prog_id: u32, pad0: u32 }
-const cgroup = struct('cgroup', { ...head, cgroup_id: u64, attach_type: u32 })
-const device = struct('xdp, tcx, netkit', { ...head, ifindex: u32, attach_type: u32 })
-const sockmap = struct('sockmap', { ...head, map_id: u32, attach_type: u32 })
-const netfilter = struct('netfilter', { ...head, pf: u32, hook: u32, prio: s32, flags: u32 })
-const uprobes = struct('uprobe_multi', {
-  ...head,
-  path: u64,
-  offsets: u64,
-  ref_ctr_offsets: u64,
-  cookies: u64,
-  path_size: u32,
-  count: u32,
-  flags: u32,
-  pid: u32,
-})
-const perfEvent = struct('perf_event', { ...head, kind: u32, pad1: u32, config: u64, event_type: u32 })
-
 /** Paths and names are cut after this. */
 export const LONGEST_NAME = 4096
 /** So many functions of a link are listed. */
@@ -59,7 +46,7 @@ const readers: ReadonlyMap<number, Reader> = new Map<number, Reader>([
   [
     T.BPF_LINK_TYPE_CGROUP,
     (_syscalls, _fd, info) => {
-      const { cgroup_id, attach_type } = cgroup.read(info)
+      const { cgroup_id, attach_type } = bpfLinkInfoCgroup.read(info)
       const type = attachType(attach_type)
       return {
         text: `\n\tcgroup_id ${cgroup_id}  attach_type ${type}  `,
@@ -85,7 +72,7 @@ const readers: ReadonlyMap<number, Reader> = new Map<number, Reader>([
   [
     T.BPF_LINK_TYPE_SOCKMAP,
     (_syscalls, _fd, info) => {
-      const { map_id, attach_type } = sockmap.read(info)
+      const { map_id, attach_type } = bpfLinkInfoSockmap.read(info)
       const type = attachType(attach_type)
       return { text: `\n\tmap_id ${map_id}  attach_type ${type}  `, members: { map_id, attach_type: type } }
     },
@@ -125,16 +112,16 @@ function iteratorPlace(syscalls: Syscalls, fd: number): LinkPlace {
   else if (name.startsWith('task') && tid !== 0) fields.tid = tid
   else if (name.startsWith('task') && pid !== 0) fields.pid = pid
   else if (name === 'cgroup') {
-    // The id and the order lie where the ids of others do.
-    fields.cgroup_id = (BigInt(pid) << 32n) | BigInt(tid)
-    fields.order = CGROUP_ORDERS[new DataView(info.buffer, info.byteOffset).getUint32(40, true)] ?? 'unknown'
+    const { cgroup_id, order } = bpfLinkInfoIterCgroup.read(info)
+    fields.cgroup_id = cgroup_id
+    fields.order = CGROUP_ORDERS[order] ?? 'unknown'
   }
   const text = Object.entries(fields).map(([word, value]) => `${word} ${value}  `)
   return { text: text.join(''), members: fields }
 }
 
 function devicePlace(syscalls: Syscalls, info: Uint8Array, hasType: boolean): LinkPlace {
-  const { ifindex, attach_type } = device.read(info)
+  const { ifindex, attach_type } = bpfLinkInfoDevice.read(info)
   const devname = ifindex === 0 ? '(detached)' : (nameOfDevice(syscalls, ifindex) ?? '(unknown)')
   const shown = devname.startsWith('(') ? devname : `${devname}(${ifindex})`
   const type = hasType ? { attach_type: attachType(attach_type) } : {}
@@ -157,12 +144,12 @@ const FAMILIES = new Map([
   [7, 'bridge'],
   [10, 'ip6'],
 ])
-const HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting']
+const HOOKS = new Map(Object.entries(NETFILTER_HOOKS).map(([name, hook]) => [hook as number, name]))
 
 function netfilterPlace(info: Uint8Array): LinkPlace {
-  const { pf, hook, prio, flags } = netfilter.read(info)
+  const { pf, hooknum: hook, priority: prio, flags } = bpfLinkInfoNetfilter.read(info)
   const family = FAMILIES.get(pf) ?? `pf: ${pf}`
-  const where = HOOKS[hook] === undefined ? `, hook ${hook},` : ` ${HOOKS[hook]}`
+  const where = HOOKS.has(hook) ? ` ${HOOKS.get(hook)}` : `, hook ${hook},`
   const flagText = flags === 0 ? '' : ` flags 0x${flags.toString(16)}`
   return { text: `\n\t${family}${where} prio ${prio}${flagText}`, members: { pf, hook, prio, flags } }
 }
@@ -225,10 +212,10 @@ function functionNames(
 
 function usersPlace(syscalls: Syscalls, fd: number): LinkPlace {
   const [info, path] = withText(syscalls, fd, (pointer) =>
-    uprobes.encode({ path: pointer, path_size: LONGEST_NAME }),
+    bpfLinkInfoUprobeMulti.encode({ path: pointer, path_size: LONGEST_NAME }),
   )
-  const { count, flags, pid } = uprobes.read(info)
-  const isReturn = (flags & 1) !== 0
+  const { count, flags, pid } = bpfLinkInfoUprobeMulti.read(info)
+  const isReturn = (flags & BPF_F_UPROBE_MULTI_RETURN) !== 0
   const what = isReturn ? 'uretprobe.multi' : 'uprobe.multi'
   return {
     text: `\n\t${what}  path ${path}  func_cnt ${count}  pid ${pid}  `,
@@ -242,15 +229,10 @@ const EVENT_TYPES = new Map(
     name.replace('PERF_TYPE_', '').toLowerCase().replace('_', '-'),
   ]),
 )
-const SOFTWARE_EVENTS = [
-  ...['cpu-clock', 'task-clock', 'page-faults', 'context-switches', 'cpu-migrations', 'minor-faults'],
-  ...['major-faults', 'alignment-faults', 'emulation-faults', 'dummy', 'bpf-output', 'cgroup-switches'],
-]
-
 /** A perf event that counts, and probes nothing. */
 export function perfEventPlace(info: Uint8Array): LinkPlace {
-  const { config, event_type: type } = perfEvent.read(info)
-  const named = type === PERF_TYPE.PERF_TYPE_SOFTWARE ? SOFTWARE_EVENTS[Number(config)] : undefined
+  const { config, event_type: type } = bpfLinkInfoEvent.read(info)
+  const named = type === PERF_TYPE.PERF_TYPE_SOFTWARE ? softwareEventName(config) : undefined
   const event_type = EVENT_TYPES.get(type) ?? type
   return {
     text: `\n\tevent ${event_type}:${named ?? config}  `,
