@@ -43,14 +43,9 @@ export class AttachedProgram {
 
   /** Runs with the registers of the stopped CPU as the context. */
   runAtProbe(cpu: StoppedCpu): void {
-    const ready = this.#ready[cpu.index] ?? this.#prepare(cpu.index, 'registers')
+    const ready = this.#admit(cpu.index, 'registers')
     if (ready === undefined) return
-    const { on } = ready
-    if (on.isActive) {
-      this.#countRecursion()
-      return
-    }
-    if (this.program.usesContext) on.writeRegisters(cpu)
+    if (this.program.usesContext) ready.on.writeRegisters(cpu)
     if (!this.#overridesReturn) this.#run(ready)
     else {
       ready.environment.stopped = cpu
@@ -61,15 +56,19 @@ export class AttachedProgram {
 
   /** Runs with a function's arguments, and its result where it has returned, as the context. */
   runAtCall(cpu: StoppedCpu, call: FunctionCall): void {
-    const ready = this.#ready[cpu.index] ?? this.#prepare(cpu.index, 'call')
+    const ready = this.#admit(cpu.index, 'call')
     if (ready === undefined) return
-    const { on } = ready
-    if (on.isActive) {
-      this.#countRecursion()
-      return
-    }
-    on.writeCall(call)
+    ready.on.writeCall(call)
     this.#run(ready)
+  }
+
+  /** The program on a CPU; undefined where it cannot run there now, which is counted or reported. */
+  #admit(index: number, contextIs: 'registers' | 'call'): Ready | undefined {
+    const ready = this.#ready[index] ?? this.#prepare(index, contextIs)
+    if (ready === undefined || !ready.on.isActive) return ready
+    this.program.recursionMisses++
+    this.#runner.recursionMisses++
+    return undefined
   }
 
   #run({ on, kept }: Ready): void {
@@ -86,11 +85,6 @@ export class AttachedProgram {
       on.isActive = false
       if (runner.measuring > 0) runner.countRun(this.program, start)
     }
-  }
-
-  #countRecursion(): void {
-    this.program.recursionMisses++
-    this.#runner.recursionMisses++
   }
 
   #prepare(index: number, contextIs: 'registers' | 'call'): Ready | undefined {

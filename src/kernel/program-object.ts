@@ -1,3 +1,4 @@
+import { BPF_F_SLEEPABLE } from '../abi/index.ts'
 import type { Program } from '../isa/index.ts'
 import type { Grace } from '../memory/index.ts'
 import type { AttachTarget, FunctionInfo, ProgramFacts, ProvedFunction } from '../verifier/index.ts'
@@ -37,8 +38,6 @@ export interface LoadedProgram {
   readonly bufferBytes: { readonly readOnly: number; readonly writable: number }
   /** Whether it may have the function that it probes return at once; then only certain functions are for it. */
   readonly overridesReturn: boolean
-  /** Whether it may sleep. */
-  readonly isSleepable: boolean
   /** Kernel functions that were numbered for this program alone. */
   readonly kfuncNumbers: readonly number[]
   readonly maps: readonly MapObject[]
@@ -105,6 +104,10 @@ export class ProgramObject extends Counted {
     else this.#hooks.add(slot)
     this.usesContext = this.loaded.usesContext || this.#hooks.has(0)
     this.executable.hook(slot, hook)
+  }
+
+  get isSleepable(): boolean {
+    return (this.loaded.flags & BPF_F_SLEEPABLE) !== 0
   }
 
   get executable(): Executable {

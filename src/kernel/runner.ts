@@ -39,8 +39,7 @@ export class ProgramRunner {
   constructor(host: RunnerHost) {
     this.host = host
     const layout = registerLayouts[host.port.architecture]
-    const make = (_: unknown, index: number) => new TracingCpu(index, host.arena, layout)
-    this.#cpus = Array.from({ length: host.port.cpuCount }, make)
+    this.#cpus = Array.from({ length: host.port.cpuCount }, () => new TracingCpu(host.arena, layout))
   }
 
   get faults(): readonly ProgramFault[] {

@@ -11,7 +11,6 @@ interface RegisterContext extends RegisterBytes {
 }
 
 export class TracingCpu {
-  readonly index: number
   /** Whether a tracing program is running: no other may then. */
   isActive = false
   readonly #arena: Arena
@@ -22,8 +21,7 @@ export class TracingCpu {
   /** Offset of the arguments of the call that it is at. */
   #callAt: number | undefined
 
-  constructor(index: number, arena: Arena, layout: RegisterLayout | undefined) {
-    this.index = index
+  constructor(arena: Arena, layout: RegisterLayout | undefined) {
     this.#arena = arena
     this.#layout = layout
   }

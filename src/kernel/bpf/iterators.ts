@@ -46,7 +46,7 @@ export function linkToIterator(call: BpfCall, program: ProgramObject): LinkObjec
   if (typeof request === 'number') return request
   const target = targetOf(core, program.loaded.attach?.btfId)
   if (target === undefined) return -ENOENT
-  if (program.loaded.isSleepable && target.maySleep !== true) return -EINVAL
+  if (program.isSleepable && target.maySleep !== true) return -EINVAL
   const scope = target.scope?.(process, program, request) ?? {}
   return typeof scope === 'number' ? scope : core.newLink(IteratorLink, program, { core, target, scope })
 }

@@ -3,7 +3,7 @@
  *
  * Source: bpf_prog_load() of kernel/bpf/syscall.c, bpf_check() of kernel/bpf/verifier.c of Linux.
  */
-import { BPF_F_SLEEPABLE, EFAULT, EINVAL, progLoadAttr } from '../../abi/index.ts'
+import { EFAULT, EINVAL, progLoadAttr } from '../../abi/index.ts'
 import { type Acceptance, isGplCompatible } from '../../verifier/index.ts'
 import { contextLayout } from '../contexts/layout.ts'
 import { translateContext } from '../contexts/translate.ts'
@@ -87,7 +87,6 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     usesContext: proof?.usesContext ?? true,
     bufferBytes: proof?.bufferBytes ?? { readOnly: 0, writable: 0 },
     overridesReturn: overridesReturn(load, proof?.reached),
-    isSleepable: (attr.prog_flags & BPF_F_SLEEPABLE) !== 0,
     kfuncNumbers: calls.numbers,
     maps,
     btf: debugInfo.btf?.get(),

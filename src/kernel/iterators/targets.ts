@@ -57,7 +57,7 @@ class ProgramView {
     return program === undefined || aux === undefined ? undefined : new ProgramView(program, aux)
   }
 
-  show({ id, loaded, references, maps }: ProgramObject): bigint {
+  show({ id, loaded, references, maps, isSleepable }: ProgramObject): bigint {
     this.#aux.set({
       'refcnt.counter': references,
       used_map_cnt: maps.length,
@@ -66,7 +66,7 @@ class ProgramView {
       verified_insns: loaded.verifiedInstructions,
       load_time: loaded.loadTimeNs,
       name: loaded.name,
-      sleepable: loaded.isSleepable,
+      sleepable: isSleepable,
     })
     this.#program.set({
       type: loaded.type.type,
