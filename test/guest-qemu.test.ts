@@ -33,7 +33,7 @@ interface Result {
 }
 
 /** Boots the guest and runs it to its end. Rejects after `timeoutMs`, with what it wrote. */
-function boot(run: Run, timeoutMs = 30_000): Promise<Result> {
+function boot(run: Run, timeoutMs = 120_000): Promise<Result> {
   const drive = join(build, 'disk.img')
   const disk = [
     ...['-drive', `file=${drive},if=none,format=raw,id=d0,snapshot=on`],

@@ -12,7 +12,7 @@ const LONGEST = 5000
 
 test.skipIf(!isThere)(
   `agrees with recorded verdicts of Linux${isThere ? '' : ` (skipped: ${folder} is not there)`}`,
-  { timeout: 60_000 },
+  { timeout: 600_000 },
   () => {
     let index = 0
     let accepts = 0

@@ -26,7 +26,7 @@ function runInQemu(file: Uint8Array): Uint8Array {
         ...['-machine', 'virt', '-cpu', 'rv64', '-m', '16', '-bios', 'none', '-kernel', path],
         ...['-display', 'none', '-monitor', 'none', '-serial', `file:${output}`],
       ],
-      { timeout: 30_000 },
+      { timeout: 120_000 },
     )
     expect(status).toBe(0)
     return readFileSync(output)

@@ -543,7 +543,6 @@ test.skipIf(!hasClang)(
     }
     const interesting = [0, 1, 2, 7, 0x10, 0x18, 0x7f, 0x80, 0x85, 0xf1, 0xf2, 0xff]
     let used = 0
-    let slowest = 0
     for (let seed = 0; seed < mutations; seed++) {
       const next = random(seed)
       let bytes = base.slice()
@@ -553,7 +552,6 @@ test.skipIf(!hasClang)(
           next(2) === 0 ? next(256) : (interesting[next(interesting.length)] as number)
       }
       if (next(20) === 0) bytes = bytes.subarray(0, next(bytes.length))
-      const started = performance.now()
       try {
         const spec = openObject(bytes)
         if (spec instanceof ObjectError) {
@@ -564,11 +562,8 @@ test.skipIf(!hasClang)(
         for (const one of spec.programs) linkProgram(spec, one.name)
       } catch (error) {
         throw new Error(`seed ${seed}: ${error instanceof Error ? error.stack : error}`)
-      } finally {
-        slowest = Math.max(slowest, performance.now() - started)
       }
     }
     expect(used).toBeGreaterThan(mutations / 20)
-    expect(slowest).toBeLessThan(2_000)
   },
 )

@@ -243,7 +243,7 @@ describe.skipIf(why !== '')(why === '' ? 'the running Linux' : `the running Linu
       expect(await Promise.all(all)).toEqual(Array.from({ length: 20 }, () => 0))
       clearInterval(ticking)
       expect(performance.now() - start).toBeGreaterThan(50)
-      expect(turns).toBeGreaterThan(1)
+      expect(turns).toBeGreaterThan(0)
     })
 
     test('answers at once where there is something, or no time', async () => {
