@@ -1,15 +1,7 @@
 #!/usr/bin/env node
-import { EXIT_FAILURE, EXIT_OK } from './failure.ts'
-import { nodeHost, packageVersion } from './node-host.ts'
-import { runCli } from './program.ts'
+import module from 'node:module'
 
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    // `anybpf ... | head` closes the pipe: nobody is left to tell.
-    if (error.code === 'EPIPE') process.exit(EXIT_OK)
-    if (stream === process.stdout) process.stderr.write(`anybpf: standard output: ${error.message}\n`)
-    process.exit(EXIT_FAILURE)
-  })
-}
-
-process.exitCode = await runCli(nodeHost(), process.argv.slice(2), packageVersion())
+// Most of a short command is JavaScript that V8 compiles for the first time: Node 22.1 and later keep the result.
+const { enableCompileCache } = module as { enableCompileCache?: () => unknown }
+enableCompileCache?.()
+await import('./start.ts')
