@@ -23,6 +23,9 @@ const POINTER_BYTES = 8
 /** So many names are looked for in a pass each: of Linux's 127,000 types a pass takes 0.9 ms, an index of all 7. */
 const MOST_PASSES = 8
 
+/** With fewer types than these, as objects have, the index is made at once. */
+const FEW_TYPES = 2000
+
 /** Types of one name, rising. */
 interface FoundTypes {
   readonly exact: readonly BtfId[]
@@ -46,6 +49,7 @@ export class Btf {
   /** Names that were looked for one by one. */
   #lookedFor = 0
   #flavoured: readonly BtfId[] | undefined
+  #declTags: readonly BtfId[] | undefined
   #offsets: Uint32Array | undefined
   /** Types of the names that were looked for without the index. */
   readonly #found = new Map<string, FoundTypes>()
@@ -164,7 +168,7 @@ export class Btf {
   #foundByPass(name: string): FoundTypes | undefined {
     const known = this.#found.get(name)
     if (known !== undefined || this.base !== undefined || this.#names !== undefined) return known
-    if (this.#lookedFor++ >= MOST_PASSES) return undefined
+    if (this.typeCount < FEW_TYPES || this.#lookedFor++ >= MOST_PASSES) return undefined
     this.expectNames([name])
     return this.#found.get(name)
   }
@@ -206,6 +210,12 @@ export class Btf {
     const ids = [...this.findAll(prefix)]
     for (const id of this.flavouredIds()) if (this.nameOf(id).startsWith(`${prefix}___`)) ids.push(id)
     return ids.sort((a, b) => a - b)
+  }
+
+  /** Tags of functions, parameters, variables and types: base first, rising. */
+  get declTags(): readonly BtfId[] {
+    this.#declTags ??= [...this.ids()].filter((id) => this.kindOf(id) === BTF_KIND.DECL_TAG)
+    return this.#declTags
   }
 
   #nameIndex(): NameIndex {

@@ -28,6 +28,7 @@ import type { Target } from './program-types/attach.ts'
 import type { ProgramKind } from './program-types/kind.ts'
 import type { Records } from './records/records.ts'
 import { EACCES, EINVAL, Refusal } from './refusal.ts'
+import { SlotSet } from './state/slot-set.ts'
 import { EMPTY_REGISTER, type Frame, type HistoryEntry, type Slot, type State } from './state/state.ts'
 
 export interface PendingBranch {
@@ -158,7 +159,7 @@ export class Proof {
   readonly inlinedLoops = new Map<number, { fits: boolean; readonly callback: number }>()
   /** Which registers and slots changed since the state was last printed. */
   scratchedRegisters = 0
-  scratchedSlots = new Set<number>()
+  readonly scratchedSlots = new SlotSet()
   /** History entry of the instruction being checked, if it has one. */
   currentEntry: HistoryEntry | undefined = undefined
   /** Print the whole state before the next instruction: a branch was taken up again. */
@@ -170,7 +171,6 @@ export class Proof {
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
   readonly #constants: (Register | undefined)[] = []
   readonly #innerMaps = new Map<MapSpec, MapSpec>()
-  readonly #declTags = new Map<Btf, readonly BtfId[]>()
   #instructionEnd = -1
   #instructionLength = 0
   #sourceLine: SourceLine | undefined = undefined
@@ -290,13 +290,12 @@ export class Proof {
 
   setSlot(frame: Frame, index: number, slot: Slot): void {
     frame.stack[index] = slot
-    if (frame.index === this.state.currentIndex) this.scratchedSlots.add(index)
-    else this.scratchedSlots.add(index)
+    this.scratchedSlots.add(index)
   }
 
   markAllScratched(): void {
     this.scratchedRegisters = 0x7ff
-    for (let i = 0; i < 64; i++) this.scratchedSlots.add(i)
+    this.scratchedSlots.addAll()
   }
 
   kindName(register: Register): string {
@@ -340,16 +339,6 @@ export class Proof {
       this.#innerMaps.set(template, inner)
     }
     return inner
-  }
-
-  /** Tags of functions, variables and types. */
-  declTags(btf: Btf): readonly BtfId[] {
-    let tags = this.#declTags.get(btf)
-    if (tags === undefined) {
-      tags = [...btf.ids()].filter((id) => btf.kindOf(id) === BTF_KIND.DECL_TAG)
-      this.#declTags.set(btf, tags)
-    }
-    return tags
   }
 
   /** The struct of functions that a struct_ops program belongs to. */
@@ -423,7 +412,7 @@ export class Proof {
       this.say(`\nfrom ${this.previous} to ${this.index}:${printer.state(state, state.currentIndex, true)}`)
       this.printsState = false
     }
-    if (this.scratchedRegisters !== 0 || this.scratchedSlots.size > 0) this.logState()
+    if (this.scratchedRegisters !== 0 || !this.scratchedSlots.isEmpty) this.logState()
     this.logSource()
     const line = this.instructionText(this.index)
     this.say(line)

@@ -10,8 +10,8 @@ export function exceptionCallback(
   { btfFunction }: FunctionSpec,
 ): FunctionSpec | undefined {
   if (btf === undefined || btfFunction === undefined) return undefined
-  for (const id of btf.ids()) {
-    if (btf.kindOf(id) !== BTF_KIND.DECL_TAG || !btf.nameOf(id).startsWith(PREFIX)) continue
+  for (const id of btf.declTags) {
+    if (!btf.nameOf(id).startsWith(PREFIX)) continue
     const tag = btf.typeById(id)
     if (tag.kind !== BTF_KIND.DECL_TAG || tag.type !== btfFunction || tag.component !== -1) continue
     const name = tag.name.slice(PREFIX.length)

@@ -149,7 +149,7 @@ export const KIND_WORDS: Readonly<Record<number, string>> = {
 
 function tagsOf(p: Proof, btf: Btf, functionId: number, parameter: number, isGlobal: boolean): Set<string> {
   const tags = new Set<string>()
-  for (const id of p.declTags(btf)) {
+  for (const id of btf.declTags) {
     const tag = btf.typeById(id)
     if (tag.kind !== BTF_KIND.DECL_TAG || tag.type !== functionId || tag.component !== parameter) continue
     if (!tag.name.startsWith('arg:')) continue

@@ -18,6 +18,7 @@ import {
   U64_MAX,
 } from '../domain/register.ts'
 import { tnumText } from '../domain/tnum.ts'
+import type { SlotSet } from '../state/slot-set.ts'
 import { isSpill, type Slot, type State } from '../state/state.ts'
 
 /** Numbers beyond this are easier to read in hexadecimal. */
@@ -154,7 +155,7 @@ export class StatePrinter {
     state: State,
     frameIndex: number,
     printsAll: boolean,
-    wanted?: { registers: number; slots: ReadonlySet<number> },
+    wanted?: { registers: number; slots: Pick<SlotSet, 'has'> },
   ): string {
     const frame = state.frames[frameIndex]
     if (frame === undefined) return '\n'
