@@ -66,11 +66,12 @@ export function chars(length: number): FieldType<string> {
     get(view, offset) {
       const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
       const end = bytes.indexOf(0)
-      return decoder.decode(bytes.subarray(0, end < 0 ? length : end))
+      return end === 0 ? '' : decoder.decode(bytes.subarray(0, end < 0 ? length : end))
     },
     set(view, offset, value) {
       const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
       bytes.fill(0)
+      if (value === '') return
       bytes.set(encoder.encode(value).subarray(0, length - 1))
     },
   }
@@ -151,9 +152,9 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
     encode(value) {
       const target = new Uint8Array(size)
       const view = new DataView(target.buffer)
-      for (const [member, type] of members) {
+      for (const member of Object.keys(value)) {
         const given = (value as Record<string, unknown>)[member]
-        if (given !== undefined) type.set(view, offsets[member] as number, given)
+        if (given !== undefined) fields[member]?.set(view, offsets[member] as number, given)
       }
       return target
     },

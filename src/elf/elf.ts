@@ -211,15 +211,14 @@ function readSections(bytes: Uint8Array, view: DataView, little: boolean): reado
       `${namesIndex}`,
     )
   }
-  const bare: Omit<ElfSection, 'name'>[] = []
+  const sections: NamedLater[] = []
   for (let index = 0; index < count; index++) {
     const section = readSectionHeader(bytes, view, little, index, table + index * SECTION_HEADER_BYTES)
     if (section instanceof ElfError) return section
-    bare.push(section)
+    sections.push(section)
   }
-  const names = namesIndex === 0 ? undefined : bare[namesIndex]?.data
-  const sections: ElfSection[] = []
-  for (const section of bare) {
+  const names = namesIndex === 0 ? undefined : sections[namesIndex]?.data
+  for (const section of sections) {
     const header = table + section.index * SECTION_HEADER_BYTES
     const nameOffset = view.getUint32(header, little)
     const name = names === undefined || section.index === 0 ? '' : readCString(names, nameOffset)
@@ -232,10 +231,13 @@ function readSections(bytes: Uint8Array, view: DataView, little: boolean): reado
         `offset ${nameOffset}`,
       )
     }
-    sections.push({ ...section, name })
+    section.name = name
   }
   return sections
 }
+
+/** The names are in a section of their own, which has to be read first. */
+type NamedLater = { -readonly [K in keyof ElfSection]: ElfSection[K] }
 
 function readSectionHeader(
   bytes: Uint8Array,
@@ -243,7 +245,7 @@ function readSectionHeader(
   little: boolean,
   index: number,
   header: number,
-): Omit<ElfSection, 'name'> | ElfError {
+): NamedLater | ElfError {
   const type = view.getUint32(header + 4, little)
   const offset = size64(view, header + 24, little)
   const size = size64(view, header + 32, little)
@@ -268,6 +270,7 @@ function readSectionHeader(
   }
   return {
     index,
+    name: '',
     type,
     flags: view.getUint32(little ? header + 8 : header + 12, little),
     address: view.getBigUint64(header + 16, little),

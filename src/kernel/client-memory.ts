@@ -125,6 +125,11 @@ export class ClientMemory implements UserMemory, UserAccess {
     if (sizeBytes === 0) return true
     const region = this.#regions[this.#indexOf(pointer)]
     if (region === undefined) return false
+    if (region.bytes !== undefined) {
+      const whole = this.#find(pointer, sizeBytes)
+      if (whole !== undefined) visit(whole, 0)
+      return whole !== undefined
+    }
     const pieceBytes = region.mapping?.pieceBytes ?? region.lengthBytes
     // Touching a piece may move those that were looked at before, so all are touched first.
     for (const visits of [false, true]) {

@@ -110,6 +110,6 @@ export function bpf(process: KernelProcess, cmd: number, pointer: bigint, sizeBy
   if (!process.memory.read(pointer, attr.subarray(0, known))) return -EFAULT
   const command = rowsByCommand.get(cmd)
   if (command === undefined) return -EINVAL
-  if (attr.subarray(command.usedBytes).some((byte) => byte !== 0)) return -EINVAL
+  for (let i = command.usedBytes; i < known; i++) if (attr[i] !== 0) return -EINVAL
   return command.run({ core: process.core, process, attr, pointer, sizeBytes: known })
 }

@@ -61,6 +61,7 @@ function copyRecords(process: KernelProcess, records: Records): Uint8Array | num
   if (count > records.most) return -EINVAL
   const bytes = readBytes(process.memory, records.pointer, count * recordBytes)
   if (bytes === undefined) return -EFAULT
+  if (recordBytes === knownBytes) return bytes
   const known = new Uint8Array(count * knownBytes)
   for (let i = 0; i < count; i++) {
     const record = bytes.subarray(i * recordBytes, (i + 1) * recordBytes)

@@ -61,6 +61,9 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     return arena === undefined || proof === undefined ? inContext : translateArena(inContext, arena, proof)
   }
   const calls = translateKfuncs(core, translated('addresses'), proof)
+  // These are for those who look at the program, which few do.
+  const tag = later(() => programTag(program))
+  const instructions = later(() => translated('ids'))
   const object = core.newProgram({
     type,
     expectedAttachType: attachTypeOf(attr),
@@ -71,9 +74,13 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     functions: proof?.functions ?? [],
     functionInfo: functionsOf(debugInfo),
     name,
-    tag: programTag(program),
+    get tag() {
+      return tag()
+    },
     isGplCompatible: isGplCompatible(license),
-    instructions: translated('ids'),
+    get instructions() {
+      return instructions()
+    },
     executable: core.engine.prepare(calls.program, {
       isProved: proof !== undefined,
       name,
@@ -99,4 +106,13 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
   const fd = process.install(new ProgramFile(object), true)
   object.put()
   return fd
+}
+
+/** What `make` makes, made when it is first asked for. */
+function later<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
 }

@@ -108,13 +108,25 @@ function isLeftIn(input: ProgramInput, id: number, target: string): boolean {
 /** Helpers whose rows say that they may sleep, which they only do for programs that may. */
 const ADAPTS: ReadonlySet<number> = new Set([ID.getStack, ID.getTaskStack])
 
+const rowsByType = new Map<number, readonly HelperPrototype[]>()
+
+/** The helpers of a type of program, wherever it attaches. */
+function rowsOf(programType: number): readonly HelperPrototype[] {
+  let rows = rowsByType.get(programType)
+  if (rows === undefined) {
+    rows = helperPrototypes.filter((row) => row.programTypes.includes(programType))
+    rowsByType.set(programType, rows)
+  }
+  return rows
+}
+
 export function helpersFor(input: ProgramInput): ReadonlyMap<number, HelperPrototype> {
   const helpers = new Map<number, HelperPrototype>()
   const target = targetName(input)
   const { programType, expectedAttachType, flags } = input
   const isSleepable = (flags & 0x10) !== 0
-  for (const row of helperPrototypes) {
-    if (!row.programTypes.includes(programType) || helpers.has(row.id)) continue
+  for (const row of rowsOf(programType)) {
+    if (helpers.has(row.id)) continue
     if (!isLeftIn(input, row.id, target)) continue
     helpers.set(row.id, ADAPTS.has(row.id) && !isSleepable ? { ...row, mightSleep: false } : row)
   }
