@@ -1,7 +1,7 @@
 /** The engines of this project on one program of an object. */
 
-import { helperBodies } from '../../src/helpers/index.ts'
-import { describeFault, Interpreter, prepare } from '../../src/interpreter/index.ts'
+import { describeFault, helperBodies } from '../../src/helpers/index.ts'
+import { Interpreter, prepare } from '../../src/interpreter/index.ts'
 import { type Instruction, wideInstruction } from '../../src/isa/index.ts'
 import { Jit, type JitHelper } from '../../src/jit/index.ts'
 import { contextLayout } from '../../src/kernel/contexts/layout.ts'

@@ -7,7 +7,8 @@
  * bytes in hex, to which r1 points and whose length is in r2; `result` is r0, the last line wins; `error` says that
  * the program must be refused or fault.
  */
-import { describeFault, type HelperFunction, Interpreter, prepare } from '../interpreter/index.ts'
+import { describeFault } from '../helpers/index.ts'
+import { type HelperFunction, Interpreter, prepare } from '../interpreter/index.ts'
 import { assembleMnemonics, decode, type Instruction, type Program } from '../isa/index.ts'
 import { Jit, type JitHelper } from '../jit/index.ts'
 import { Arena } from '../memory/index.ts'

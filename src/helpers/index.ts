@@ -1,6 +1,7 @@
 export { CALL_HAS_RESULT } from './bodies/function-call.ts'
 export * from './bodies.ts'
 export * from './environment.ts'
+export { describeFault, type Fault } from './fault.ts'
 export { readKernel } from './foreign-memory.ts'
 export type { FunctionHook, FunctionHooks, HookFault } from './function-hook.ts'
 export type { KfuncBody, KfuncCall, KfuncInline, KfuncRow } from './kfuncs/row.ts'

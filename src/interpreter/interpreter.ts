@@ -1,8 +1,8 @@
+import type { Fault } from '../helpers/index.ts'
 import type { Arena } from '../memory/index.ts'
 import type { Environment } from './environment.ts'
-import type { Fault } from './fault.ts'
 import { functionAt, type PreparedProgram } from './prepared.ts'
-import { Run } from './run.ts'
+import { type Exception, Run } from './run.ts'
 
 export interface RunOptions {
   /** r2 at the start; Linux leaves it undefined, test suites pass a length. Default 0. */
@@ -73,7 +73,7 @@ export class Interpreter {
       run.end()
       this.#idle.push(run)
     }
-    return this.#afterException(running, run.fault as Fault & { kind: 'exception' }, run.remaining, budget)
+    return this.#afterException(running, run.fault as Exception, run.remaining, budget)
   }
 
   /** The frames are gone: what the exception callback returns is the result, or the cookie itself. */

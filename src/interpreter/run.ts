@@ -5,9 +5,9 @@
  * one allocation in the arena; only those of frames that exist are accessible, and gaps between them are not, so
  * that running over the end of one faults. A frame's stack is zero when it begins.
  */
+import type { Fault } from '../helpers/index.ts'
 import type { Arena } from '../memory/index.ts'
 import type { Environment, HelperContext, TailCall } from './environment.ts'
-import type { Fault } from './fault.ts'
 import { execute } from './loop.ts'
 import { functionAt, type PreparedProgram, type RegisterFile, releaseFile, takeFile } from './prepared.ts'
 
@@ -27,6 +27,13 @@ const SAVED_REGISTERS = 4
 
 /** Where the stack of frame `depth` ends, from the start of a run's stacks: the first frame's lies highest. */
 const stackEnd = (depth: number): number => (ALL_FRAMES - depth) * (STACK_BYTES + GAP_BYTES) - GAP_BYTES
+
+/** What the program threw: `Interpreter` turns it into what the program returns. */
+export interface Exception {
+  readonly kind: 'exception'
+  readonly pc: number
+  readonly cookie: bigint
+}
 
 export class Run implements HelperContext {
   readonly arena: Arena
@@ -53,7 +60,7 @@ export class Run implements HelperContext {
   /** What is left of `budget`; the loop keeps its own copy and brings this one up to date when it leaves. */
   remaining = 0
   pc = 0
-  fault: Fault | undefined
+  fault: Fault | Exception | undefined
 
   private constructor(arena: Arena, environment: Environment, stacks: number) {
     this.arena = arena

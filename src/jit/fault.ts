@@ -1,30 +1,10 @@
 /**
- * Why a compiled program could not go on: the same faults, at the same instructions, as the interpreter's.
+ * How a compiled program ends that could not go on: with the same faults, at the same instructions, as the interpreter's.
  *
  * Compiled code calls the import `fault(kind, pc, a, b, c)`, which throws; the kinds are numbered here for both sides.
  */
-import type { HelperFault } from '../helpers/index.ts'
+import type { Fault } from '../helpers/index.ts'
 import type { CompiledProgram } from './compiled.ts'
-
-export type JitFault = { readonly pc: number } & (
-  | {
-      readonly kind: 'memory'
-      readonly address: bigint
-      readonly sizeBytes: number
-      readonly access: 'read' | 'write'
-    }
-  | { readonly kind: 'budget'; readonly budget: number }
-  | { readonly kind: 'helper'; readonly id: number; readonly cause: HelperFault }
-  | { readonly kind: 'unknown-helper'; readonly id: number }
-  | { readonly kind: 'unknown-kfunc'; readonly btfId: number; readonly btfIndex: number }
-  | { readonly kind: 'unknown-instruction'; readonly opcode: number }
-  | { readonly kind: 'call-depth'; readonly depth: number }
-  | { readonly kind: 'not-a-function'; readonly address: bigint }
-  | { readonly kind: 'hook'; readonly reason: string }
-  | { readonly kind: 'no-packet' }
-  | { readonly kind: 'out-of-program' }
-  | { readonly kind: 'no-memory' }
-)
 
 /** What compiled code reports itself. */
 export const faultCode = {
@@ -51,9 +31,9 @@ export class ExceptionSignal extends Error {
 
 /** Unwinds compiled code; never leaves this folder. */
 export class FaultSignal extends Error {
-  readonly fault: JitFault
+  readonly fault: Fault
 
-  constructor(fault: JitFault) {
+  constructor(fault: Fault) {
     super(fault.kind)
     this.fault = fault
   }

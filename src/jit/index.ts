@@ -1,5 +1,4 @@
 export * from './compiled.ts'
 export * from './environment.ts'
-export type { JitFault } from './fault.ts'
 export * from './jit.ts'
 export { JitRun, type JitRunOptions } from './run.ts'

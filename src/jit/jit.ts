@@ -6,14 +6,14 @@
  *   (`layout.ts`), kept for the next.
  * - A fault unwinds compiled code by an exception that never leaves this folder.
  */
-import type { FunctionHook, FunctionHooks, HelperFault } from '../helpers/index.ts'
+import type { Fault, FunctionHook, FunctionHooks, HelperFault } from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import { type ArenaUse, HashBase, RingBuffer } from '../maps/index.ts'
 import type { Arena } from '../memory/index.ts'
 import type { MarkPlace } from '../wasm/index.ts'
 import type { CompiledProgram } from './compiled.ts'
 import type { JitEnvironment, JitHelper, JitHelperContext, JitTailCall } from './environment.ts'
-import { ExceptionSignal, FaultSignal, faultCode, type JitFault } from './fault.ts'
+import { ExceptionSignal, FaultSignal, faultCode } from './fault.ts'
 import { argumentCountOf } from './helper-arguments.ts'
 import {
   FIRST_FRAME,
@@ -54,7 +54,7 @@ export interface JitOptions {
 
 export type JitResult =
   | { readonly ok: true; readonly value: bigint }
-  | { readonly ok: false; readonly fault: JitFault }
+  | { readonly ok: false; readonly fault: Fault }
 
 export class Jit {
   readonly #arena: Arena
@@ -154,7 +154,7 @@ export class Jit {
     const run = this.open(program, context, options)
     if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
     try {
-      if (run.once() < 0) return { ok: false, fault: run.fault as JitFault }
+      if (run.once() < 0) return { ok: false, fault: run.fault as Fault }
       const { value } = run
       return value === 0n ? GAVE_ZERO : { ok: true, value }
     } finally {
@@ -169,7 +169,7 @@ export class Jit {
     if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
     try {
       run.giveMore(others)
-      return run.once() < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
+      return run.once() < 0 ? { ok: false, fault: run.fault as Fault } : { ok: true, value: run.value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -186,7 +186,7 @@ export class Jit {
     if (run === undefined) return { ok: false, fault: { kind: 'no-memory', pc: 0 } }
     try {
       const low = run.call(address, args)
-      return low < 0 ? { ok: false, fault: run.fault as JitFault } : { ok: true, value: run.value }
+      return low < 0 ? { ok: false, fault: run.fault as Fault } : { ok: true, value: run.value }
     } finally {
       run[Symbol.dispose]()
     }
@@ -418,7 +418,7 @@ export class Jit {
     return 1
   }
 
-  #faultOf(code: number, pc: number, a: number, b: number, c: number): JitFault {
+  #faultOf(code: number, pc: number, a: number, b: number, c: number): Fault {
     switch (code) {
       case faultCode.memory: {
         const address = (BigInt(b >>> 0) << 32n) | BigInt(a >>> 0)

@@ -1,7 +1,8 @@
 /** One program on one context: what a run begins with in its block, and what becomes of it. */
+import type { Fault } from '../helpers/index.ts'
 import { ARENA_BASE, type Arena } from '../memory/index.ts'
 import type { CompiledProgram } from './compiled.ts'
-import { ExceptionSignal, FaultSignal, type JitFault } from './fault.ts'
+import { ExceptionSignal, FaultSignal } from './fault.ts'
 import { FIRST_FRAME, lastFrameFrom, runBlock } from './layout.ts'
 import { FUNCTION_BASE, functionAddress } from './program.ts'
 import { highWord, lowWord, setWords, wordsAt } from './words.ts'
@@ -32,7 +33,7 @@ interface RunOwner {
 /** One program on one context; made by `Jit.open`. A run costs some 10 ns beyond what the program takes. */
 export class JitRun implements Disposable {
   /** Why the last run could not go on. */
-  fault: JitFault | undefined
+  fault: Fault | undefined
   readonly #arena: Arena
   readonly #now: Now
   readonly #block: number
@@ -178,7 +179,7 @@ export class JitRun implements Disposable {
   }
 }
 
-function faultFrom(error: unknown): JitFault {
+function faultFrom(error: unknown): Fault {
   if (error instanceof FaultSignal) return error.fault
   // The wall behind the verifier: WebAssembly's own bounds check.
   if (error instanceof WebAssembly.RuntimeError) {

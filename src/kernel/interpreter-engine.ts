@@ -1,5 +1,6 @@
 /** The checked interpreter as an engine: every access is held against the arena while the program runs. */
 import {
+  describeFault,
   type FunctionHook,
   type FunctionHooks,
   type HelperFault,
@@ -9,7 +10,6 @@ import {
   type Thrown,
 } from '../helpers/index.ts'
 import {
-  describeFault,
   type Environment,
   type HelperContext,
   type HelperFunction,

@@ -1,11 +1,16 @@
 /** The WebAssembly compiler as an engine: checked where nothing is proved, as the interpreter is. */
-import { type FunctionHook, type FunctionHooks, helperBodies, readKernel } from '../helpers/index.ts'
-import { describeFault } from '../interpreter/index.ts'
+import {
+  describeFault,
+  type Fault,
+  type FunctionHook,
+  type FunctionHooks,
+  helperBodies,
+  readKernel,
+} from '../helpers/index.ts'
 import type { Program } from '../isa/index.ts'
 import {
   type CompiledProgram,
   Jit,
-  type JitFault,
   type JitHelper,
   type JitResult,
   type JitRunOptions,
@@ -82,7 +87,7 @@ class Compiled implements Executable {
   }
 }
 
-function failed(fault: JitFault): RunFailure {
+function failed(fault: Fault): RunFailure {
   // Of a bad argument, the interpreter's engine gives the cause alone.
   const message =
     fault.kind === 'helper' ? `instruction ${fault.pc}: ${fault.cause.reason}` : describeFault(fault)
@@ -176,7 +181,7 @@ export class JitEngine implements Engine {
         const outer = this.#environment
         this.#environment = environment
         try {
-          return run.once() < 0 ? failed(run.fault as JitFault) : undefined
+          return run.once() < 0 ? failed(run.fault as Fault) : undefined
         } finally {
           this.#environment = outer
         }

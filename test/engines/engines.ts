@@ -1,13 +1,7 @@
 /** The engines under one contract: what a suite asks of each, and how to ask it. */
 
-import type { FunctionHooks, HelperFault } from '../../src/helpers/index.ts'
-import {
-  describeFault,
-  type Fault,
-  Interpreter,
-  type PreparedProgram,
-  prepare,
-} from '../../src/interpreter/index.ts'
+import { describeFault, type Fault, type FunctionHooks, type HelperFault } from '../../src/helpers/index.ts'
+import { Interpreter, type PreparedProgram, prepare } from '../../src/interpreter/index.ts'
 import type { Program } from '../../src/isa/index.ts'
 import { type CompiledProgram, Jit } from '../../src/jit/index.ts'
 import type { BpfMap } from '../../src/maps/index.ts'

@@ -3,14 +3,13 @@
  * interpreter over it. What is handed to a program is written down, so that pointers can be told apart.
  */
 import { BPF_PROG_TYPE } from '../../src/abi/index.ts'
-import { type HelperEnvironment, type HelperResult, helperBodies } from '../../src/helpers/index.ts'
 import {
   describeFault,
-  functionAddress,
-  type HelperContext,
-  Interpreter,
-  prepare,
-} from '../../src/interpreter/index.ts'
+  type HelperEnvironment,
+  type HelperResult,
+  helperBodies,
+} from '../../src/helpers/index.ts'
+import { functionAddress, type HelperContext, Interpreter, prepare } from '../../src/interpreter/index.ts'
 import { Run } from '../../src/interpreter/run.ts'
 import {
   type ContextLayout,

@@ -1,6 +1,9 @@
-import type { HelperFault } from '../helpers/index.ts'
+import type { HelperFault } from './environment.ts'
 
-/** Why a run could not go on: what a verifier would have refused, or a limit. `pc` is a slot of `program`. */
+/**
+ * Why a run could not go on, in either engine: what a verifier would have refused, or a limit. `pc` is a slot of the
+ * program.
+ */
 export type Fault = { readonly pc: number } & (
   | {
       readonly kind: 'memory'
@@ -15,7 +18,7 @@ export type Fault = { readonly pc: number } & (
   | { readonly kind: 'unknown-helper'; readonly id: number }
   | { readonly kind: 'unknown-kfunc'; readonly btfId: number; readonly btfIndex: number }
   | { readonly kind: 'unknown-instruction'; readonly opcode: number }
-  /** Calls nested deeper than `MAX_FRAMES`. */
+  /** Calls nested deeper than the engines have frames. */
   | { readonly kind: 'call-depth'; readonly depth: number }
   /** A callback or indirect call to what is no subprogram of the running program. */
   | { readonly kind: 'not-a-function'; readonly address: bigint }
@@ -24,8 +27,6 @@ export type Fault = { readonly pc: number } & (
   | { readonly kind: 'no-packet' }
   /** Execution ran past the last instruction. */
   | { readonly kind: 'out-of-program' }
-  /** The program threw an exception: `Interpreter` turns it into what the program returns. */
-  | { readonly kind: 'exception'; readonly cookie: bigint }
   /** The arena has no room for another stack. */
   | { readonly kind: 'no-memory' }
 )
@@ -59,8 +60,6 @@ function reason(fault: Fault): string {
       return 'legacy packet access where there is no packet'
     case 'out-of-program':
       return 'execution ran past the last instruction'
-    case 'exception':
-      return `exception ${fault.cookie}`
     case 'no-memory':
       return 'the arena has no room for a stack'
   }
