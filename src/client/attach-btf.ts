@@ -2,7 +2,7 @@
 import { BTF_KIND, Btf, type BtfKind } from '../btf/index.ts'
 import type { ProgramToLoad } from './calls.ts'
 import { LoadError, SyscallError } from './errors.ts'
-import type { KernelFacts } from './kernel-facts.ts'
+import type { KernelFacts, TypeFacts } from './kernel-facts.ts'
 import type { ProgramSpec } from './spec/index.ts'
 
 /** Names of the kernel's types that stand for what programs attach to, by the rows of section names. */
@@ -33,10 +33,19 @@ export function attachTarget(
   spec: ProgramSpec,
   of?: { readonly fd: number },
 ): ProgramToLoad['attachTo'] | LoadError {
-  const { definition, name, section } = spec
+  const { attach } = spec.definition
+  return of !== undefined && attach.kind === 'btf'
+    ? functionOfProgram(facts, spec, attach.name, of.fd)
+    : kernelTarget(facts, spec)
+}
+
+/** The function or tracepoint of the kernel that the program's section names; `undefined` where it names none. */
+export function kernelTarget(
+  facts: TypeFacts,
+  { definition, name, section }: ProgramSpec,
+): ProgramToLoad['attachTo'] | LoadError {
   const { attach, pattern } = definition
   if (attach.kind !== 'btf') return undefined
-  if (of !== undefined) return functionOfProgram(facts, spec, attach.name, of.fd)
   const row = rowOf(pattern)
   if (row === undefined) {
     return new LoadError(

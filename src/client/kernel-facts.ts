@@ -21,6 +21,9 @@ export interface ModuleTypes {
   readonly fd: number
 }
 
+/** The types of a kernel and of its modules. */
+export type TypeFacts = Pick<KernelFacts, 'types' | 'modules'>
+
 export class KernelFacts implements Disposable {
   readonly #syscalls: Syscalls
   readonly #given: LoadOptions['targetBtf']

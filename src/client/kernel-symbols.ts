@@ -18,11 +18,14 @@ export type KernelSymbolValue =
   /** A weak function that the kernel has not. */
   | { readonly kind: 'no-function' }
 
+/** What of a kernel is looked at for a symbol. */
+export type SymbolFacts = Pick<KernelFacts, 'types' | 'modules' | 'addressesOf'>
+
 /** Looks the extern up. `local` are the types of the object. */
 export function kernelSymbol(
   extern: KsymExtern,
   local: Btf | undefined,
-  facts: KernelFacts,
+  facts: SymbolFacts,
 ): KernelSymbolValue | LoadError {
   const shape = local === undefined ? undefined : shapeOf(extern, local)
   if (extern.isFunction) {
@@ -40,7 +43,7 @@ function shapeOf(extern: KsymExtern, local: Btf): BtfId | undefined {
   return type.kind === BTF_KIND.VAR || type.kind === BTF_KIND.FUNC ? local.resolve(type.type) : undefined
 }
 
-function addressOf(extern: KsymExtern, facts: KernelFacts): KernelSymbolValue | LoadError {
+function addressOf(extern: KsymExtern, facts: SymbolFacts): KernelSymbolValue | LoadError {
   const addresses = facts.addressesOf(extern.name)
   const [address, other] = addresses
   if (other !== undefined) {
@@ -66,7 +69,7 @@ interface Wanted {
 function lookUp(
   extern: KsymExtern,
   { local, shape, kind }: Wanted,
-  facts: KernelFacts,
+  facts: SymbolFacts,
 ): KernelSymbolValue | LoadError {
   const types = facts.types()
   if (types instanceof LoadError) return unresolved(extern, types.message)
@@ -87,7 +90,7 @@ function lookUp(
   return { kind: what, id, btfFd }
 }
 
-function find(name: string, kind: Wanted['kind'], types: Btf, facts: KernelFacts) {
+function find(name: string, kind: Wanted['kind'], types: Btf, facts: SymbolFacts) {
   const id = types.find(name, kind)
   if (id !== undefined) return { btf: types, id, btfFd: 0 }
   for (const { btf, fd } of facts.modules()) {

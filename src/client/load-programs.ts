@@ -80,9 +80,10 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   if (linked instanceof ObjectError) return new LoadError('program', name, linked.message)
   const relocated = context.relocator === undefined ? [] : relocateCore(linked, context.relocator)
   if (relocated instanceof CoreError) return new RelocationError(name, section, relocated)
+  const symbols = { spec: context.spec, facts: context.facts, fdOf: (map: string) => fdOf(context, map) }
   const fdArray: number[] = []
   for (const reference of linked.references) {
-    const failure = patchReference(context, linked.instructions, reference, fdArray)
+    const failure = patchReference(symbols, linked.instructions, reference, fdArray)
     if (failure !== undefined)
       return new LoadError(failure.code, failure.subject, `program '${name}': ${failure.message}`)
   }
@@ -108,6 +109,12 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   }
   if (options.logLevel) options.onLog?.(name, loaded.log)
   return new Program(syscalls, spec, loaded.result, context.usdt)
+}
+
+function fdOf({ maps }: ProgramContext, name: string): number {
+  const map = maps.get(name)
+  if (map === undefined) throw new Error(`a reference to map '${name}', which the Spec does not have`)
+  return map.fd
 }
 
 interface Loaded {

@@ -7,15 +7,14 @@ import {
 } from '../abi/index.ts'
 import { LoadError } from './errors.ts'
 import { viewOf } from './globals.ts'
-import type { KernelFacts } from './kernel-facts.ts'
-import { kernelSymbol } from './kernel-symbols.ts'
-import type { BpfMap } from './map.ts'
+import { kernelSymbol, type SymbolFacts } from './kernel-symbols.ts'
 import type { CollectionSpec, LinkReference } from './spec/index.ts'
 
 export interface ReferenceContext {
   readonly spec: CollectionSpec
-  readonly maps: ReadonlyMap<string, BpfMap>
-  readonly facts: KernelFacts
+  /** The descriptor of a map of the Spec's. */
+  fdOf(map: string): number
+  readonly facts: SymbolFacts
 }
 
 /**
@@ -30,14 +29,14 @@ export function patchReference(
 ): LoadError | undefined {
   switch (reference.kind) {
     case 'map':
-      patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_FD, fdOf(context, reference.map), 0)
+      patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_FD, context.fdOf(reference.map), 0)
       return undefined
     case 'mapValue':
       patchWide(
         instructions,
         reference.instruction,
         BPF_PSEUDO_MAP_VALUE,
-        fdOf(context, reference.map),
+        context.fdOf(reference.map),
         reference.offset,
       )
       return undefined
@@ -46,7 +45,7 @@ export function patchReference(
       if (extern?.kind === 'kconfig') {
         const map = context.spec.maps.find(({ origin }) => origin === 'kconfig')
         if (map === undefined) throw new Error('a __kconfig extern without a .kconfig map')
-        const fd = fdOf(context, map.name)
+        const fd = context.fdOf(map.name)
         patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_VALUE, fd, extern.offset)
         return undefined
       }
@@ -127,10 +126,4 @@ function patchWide(instructions: Uint8Array, slot: number, source: number, low: 
   view.setUint8(at + 1, (view.getUint8(at + 1) & 0x0f) | (source << 4))
   view.setInt32(at + 4, low, true)
   view.setInt32(at + 12, high, true)
-}
-
-function fdOf(context: ReferenceContext, map: string): number {
-  const found = context.maps.get(map)
-  if (found === undefined) throw new Error(`a reference to map '${map}', which the Spec does not have`)
-  return found.fd
 }

@@ -7,7 +7,7 @@
 import { BTF_KIND, type Btf, type BtfComposite, type BtfId, type BtfMember } from '../btf/index.ts'
 import { type BtfValue, btfCodec } from './btf-codec.ts'
 import { LoadError } from './errors.ts'
-import type { KernelFacts } from './kernel-facts.ts'
+import type { TypeFacts } from './kernel-facts.ts'
 import type { StructOpsSpec } from './spec/index.ts'
 
 const VALUE_PREFIX = 'bpf_struct_ops_'
@@ -48,7 +48,7 @@ interface KernelStruct {
 
 export function planStructOps(
   types: Btf,
-  facts: KernelFacts,
+  facts: TypeFacts,
   spec: StructOpsSpec,
   changes: StructOpsChanges = {},
 ): StructOpsPlan | LoadError {
@@ -116,7 +116,7 @@ export function planStructOps(
 }
 
 /** The struct in the kernel's types or in those of a module; undefined where programs cannot implement it. */
-function kernelStruct(facts: KernelFacts, name: string): KernelStruct | undefined | LoadError {
+function kernelStruct(facts: TypeFacts, name: string): KernelStruct | undefined | LoadError {
   const own = facts.types()
   if (own instanceof LoadError) return own
   const places = [{ types: own, btfFd: 0 }]

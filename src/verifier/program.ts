@@ -131,6 +131,11 @@ export interface ProgramInput {
    * has that lets no program have functions return (`CONFIG_BPF_KPROBE_OVERRIDE`).
    */
   readonly hasHelper?: (id: number) => boolean
+  /**
+   * Whether the kernel's function of this name may return an error at once: programs may change what it returns, and
+   * sleep where it begins. Default: system calls, by the names that Linux gives them.
+   */
+  readonly isErrorInjectable?: (name: string) => boolean
   /** Whether programs may write to user memory, as where a kernel is not locked down. Default: they may not. */
   readonly mayWriteUserMemory?: boolean
   /** Bytes of the kernel's `struct pt_regs`, the context of kprobes. Default: x86-64's. */

@@ -6,8 +6,6 @@ import { Btf } from '../../src/btf/index.ts'
 import { inputOf } from '../../src/cli/verify/input.ts'
 import {
   type CollectionSpec,
-  type LinkedProgram,
-  linkProgram,
   load,
   openObject,
 } from '../../src/client/index.ts'
@@ -38,7 +36,7 @@ describe.skipIf(linux === undefined)(`logs${why}`, () => {
     const types = kernelTypes()
     expect(spec.programs.length).toBeGreaterThan(0)
     for (const { name } of spec.programs) {
-      const input = inputOf(spec, linkProgram(spec, name) as LinkedProgram, types) as ProgramInput
+      const input = inputOf(spec, name, types) as ProgramInput
       for (const logLevel of [1, 2, 4]) {
         let theirs: string | undefined
         const options = {

@@ -1,6 +1,6 @@
 /** `anybpf verify OBJECT...`: is each program safe, and if not, why, where, and what to do. Needs no kernel. */
 import { Btf, BtfError } from '../../btf/index.ts'
-import { type CollectionSpec, linkProgram, ObjectError, objectName, openObject } from '../../client/index.ts'
+import { type CollectionSpec, ObjectError, objectName, openObject } from '../../client/index.ts'
 import { explainRejection, prove } from '../../verifier/index.ts'
 import { coloursFor } from '../colours.ts'
 import { CliFailure, EXIT_FAILURE, EXIT_OK, explain } from '../failure.ts'
@@ -86,6 +86,9 @@ const statesOf = (log: string): string =>
     .filter((line) => !OWN_WORK.test(line))
     .join('\n')
 
+const TYPES_ADVICE =
+  '--btf FILE gives the types of a kernel; those of a running Linux are in /sys/kernel/btf/vmlinux'
+
 interface Subject {
   readonly path: string
   readonly spec: CollectionSpec
@@ -99,10 +102,13 @@ function verifyProgram(
   options: VerifyArguments,
   { path, spec, name, kernelTypes }: Subject,
 ): StatisticsRow | CliFailure {
-  const linked = linkProgram(spec, name)
-  if (linked instanceof ObjectError) return explain(linked, { path })
-  const input = inputOf(spec, linked, kernelTypes)
+  const section = spec.programs.find((one) => one.name === name)?.section ?? ''
+  const input = inputOf(spec, name, kernelTypes)
   if (input instanceof CliFailure) return input
+  if ('code' in input) {
+    if (kernelTypes !== undefined || input instanceof ObjectError) return explain(input, { path })
+    return new CliFailure(`${path}: ${input.message}`, { advice: [TYPES_ADVICE] })
+  }
   const start = host.monotonicMs()
   const verdict = prove({ ...input, logLevel: options.states ? 2 : 0 })
   const row: StatisticsRow = {
@@ -115,12 +121,11 @@ function verifyProgram(
   }
   const report = verdict.accepted ? undefined : explainRejection(input, verdict)
   if (options.json) {
-    host.stdout.write(`${JSON.stringify({ ...row, section: linked.program.section, ...report })}\n`)
+    host.stdout.write(`${JSON.stringify({ ...row, section, ...report })}\n`)
     return row
   }
   const colours = coloursFor(host.hasColours)
   if (options.states) host.stdout.write(statesOf(verdict.log))
-  const { section } = linked.program
   host.stdout.write(
     report === undefined
       ? `${colours.green('accepted')} ${colours.bold(name)} (${section})\n`

@@ -90,6 +90,11 @@ export function overridesReturn({ copied }: ProgramToLoad, reached: Uint8Array |
   )
 }
 
+function isErrorInjectable({ port }: KernelCore, name: string): boolean {
+  const symbol = port.symbolByName(name)
+  return symbol !== undefined && port.mayOverride?.(symbol.address) === true
+}
+
 function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
   const { port, kernelBtf } = core
   const { attr, copied, references, debugInfo } = load
@@ -119,6 +124,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     lineRecords: lineRecordsOf(debugInfo),
     mayWriteUserMemory: true,
     logLevel: attr.log_level & LOG_LEVELS,
+    ...(port.mayOverride === undefined ? {} : { isErrorInjectable: (name) => isErrorInjectable(core, name) }),
     ...(btf === undefined ? {} : { btf }),
     ...(kernelTypes === undefined ? {} : { kernelTypes }),
     ...(attach === undefined ? {} : { attach }),

@@ -18,8 +18,9 @@ import { BASE, FLAG } from '../domain/kinds.ts'
 import { KERNEL_CONTEXTS } from '../kfuncs/kernel-contexts.ts'
 import type { AttachTarget, TargetProgram } from '../program.ts'
 import type { Proof } from '../proof.ts'
-import { EINVAL, ENOENT, ENOTSUPP } from '../refusal.ts'
+import { EINVAL, ENOTSUPP } from '../refusal.ts'
 import { ITERATOR_ARGUMENTS, NULLABLE_TRACEPOINT_ARGUMENTS, UNTRUSTED_LSM_HOOKS } from './attach-facts.ts'
+import { checkFunction } from './attach-function.ts'
 import { checkTargetProgram } from './attach-program.ts'
 import { isArgumentAccess } from './contexts.ts'
 import type { ContextRequest, ContextValue } from './kind.ts'
@@ -100,12 +101,7 @@ export function findTarget(p: Proof): Target | undefined {
   if (type.kind !== BTF_KIND.FUNC) throw p.refuse(EINVAL, `attach_btf_id ${attach.btfId} is not a function`)
   const prototype = prototypeBehind(btf, type.type)
   if (prototype === undefined) throw p.refuse(EINVAL, '')
-  if (expectedAttachType === BPF_ATTACH_TYPE.BPF_MODIFY_RETURN && !isModifiable(type.name)) {
-    throw p.refuse(EINVAL, `${type.name}() is not modifiable`)
-  }
-  if (INLINED_FUNCTIONS.has(type.name)) {
-    throw p.refuse(ENOENT, `The address of function ${type.name} cannot be found`)
-  }
+  if (expectedAttachType !== BPF_ATTACH_TYPE.BPF_TRACE_ITER) checkFunction(p, type.name, attach.btfId)
   return { btf, prototype, name: type.name, skipsFirst: false }
 }
 
@@ -132,12 +128,6 @@ function programTarget(p: Proof, { btfId, btf }: AttachTarget, program: TargetPr
   const skipsFirst = p.isExtension && program.expectedAttachType === BPF_ATTACH_TYPE.BPF_TRACE_RAW_TP
   return { btf: btf as Btf, prototype, name, skipsFirst, program }
 }
-
-/** Functions that types describe but that the compiler left without an address of their own. */
-const INLINED_FUNCTIONS: ReadonlySet<string> = new Set(['blk_account_io_done'])
-
-const isModifiable = (name: string): boolean =>
-  name.startsWith('security_') || name.startsWith('bpf_modify_return_test') || name.startsWith('__x64_sys_')
 
 function tracepointTarget(p: Proof, btf: Btf, type: BtfType): Target {
   const prefix = 'btf_trace_'
