@@ -16,6 +16,18 @@ import {
 const SOME_ENTRIES = 16
 const STACK_BYTES = 127 * 8
 
+/** Maps that have no number of entries, or one that loading finds. */
+const SIZELESS: readonly number[] = [
+  BPF_MAP_TYPE.BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_USER_RINGBUF,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_SK_STORAGE,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_TASK_STORAGE,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_INODE_STORAGE,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_CGRP_STORAGE,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_CGROUP_STORAGE_DEPRECATED,
+  BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE_DEPRECATED,
+]
+
 export interface LoadOfProgram {
   readonly program: string
   readonly section: string
@@ -34,7 +46,7 @@ export function openTool(bytes: Uint8Array, name: string): CollectionSpec | Obje
 
 function sized(map: MapSpec): MapSpec {
   const T = BPF_MAP_TYPE
-  const isSizeless = map.type === T.BPF_MAP_TYPE_PERF_EVENT_ARRAY || map.type === T.BPF_MAP_TYPE_USER_RINGBUF
+  const isSizeless = SIZELESS.includes(map.type)
   const isRing = map.type === T.BPF_MAP_TYPE_RINGBUF
   const maxEntries = map.maxEntries || (isSizeless ? 0 : isRing ? 1 << 18 : SOME_ENTRIES)
   const isStack = map.type === T.BPF_MAP_TYPE_STACK_TRACE && map.valueSize === 0

@@ -15,6 +15,7 @@ import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-at
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
 import { missingKfunc } from './program-kfuncs.ts'
 import type { ProgramReferences } from './program-references.ts'
+import { missingSymbol } from './program-symbols.ts'
 
 export interface ProgramToLoad {
   readonly attr: ProgramAttr
@@ -60,6 +61,11 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const kfunc = missingKfunc(core, copied.program, verdict.proof?.reached)
   if (kfunc !== undefined) {
     return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
+  }
+  const symbol = missingSymbol(core, copied.program)
+  if (symbol !== undefined) {
+    const message = `ldimm64 failed to find the address for kernel symbol '${symbol.name}'.`
+    return reject(ENOENT, symbol.slot, message)
   }
   for (const map of references.programArrays()) {
     const kind = tailCallKind({

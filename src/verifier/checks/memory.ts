@@ -4,13 +4,15 @@
  * Source: check_mem_access and its parts in kernel/bpf/verifier.c of Linux 6.18.
  */
 import { signExtend64 } from '../domain/arithmetic.ts'
-import { truncate } from '../domain/bounds.ts'
+import { syncBounds, truncate } from '../domain/bounds.ts'
 import { BASE, baseOf, FLAG, kindName } from '../domain/kinds.ts'
-import { pointer, unlink } from '../domain/register.ts'
+import { pointer, type Register, unknownScalar, unlink } from '../domain/register.ts'
 import type { MapSpec } from '../program.ts'
 import { sockCommonFields, socketFields, tcpSockFields, xdpSockFields } from '../program-types/contexts.ts'
+import { lsmReturns } from '../program-types/lsm-hooks.ts'
 import { isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
 import { EACCES } from '../refusal.ts'
+import type { ReturnRange } from '../state/state.ts'
 import { checkMapPointer } from './map-value.ts'
 import {
   checkAlignment,
@@ -72,7 +74,9 @@ function checkContext(p: Proof, n: number, offset: number, access: Access): void
   }
   if (access.isWrite || access.value < 0) return
   if (found.kind === BASE.SCALAR) {
-    p.setUnknown(access.value)
+    const returns = found.isReturnValue === true ? lsmReturns(p) : undefined
+    if (returns === undefined) p.setUnknown(access.value)
+    else p.setReg(access.value, scalarWithin(returns))
     return
   }
   const value = pointer(found.kind)
@@ -83,6 +87,17 @@ function checkContext(p: Proof, n: number, offset: number, access: Access): void
     value.refObjId = found.refObjId ?? 0
   }
   p.setReg(access.value, value)
+}
+
+/** Source: __mark_reg_s32_range. */
+function scalarWithin({ min, max }: ReturnRange): Register {
+  const r = unknownScalar()
+  r.s32min = min
+  r.s32max = max
+  r.smin = BigInt(min)
+  r.smax = BigInt(max)
+  syncBounds(r)
+  return r
 }
 
 /** Checks a load or store through register `n` at `offset` from it. */

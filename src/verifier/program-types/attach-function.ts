@@ -70,7 +70,10 @@ export function checkFunction(p: Proof, name: string, btfId: number): void {
   } else if (isChanged && !isModifiable(p, name)) {
     throw p.refuse(EINVAL, `${name}() is not modifiable`)
   }
-  if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_LSM) return checkLsmHook(p, name, btfId)
+  if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_LSM) {
+    checkLsmHook(p, name, btfId)
+    return
+  }
   if (DENIED.has(name)) {
     throw p.refuse(EINVAL, `Attaching tracing programs to function '${name}' is rejected.`)
   }

@@ -11,7 +11,7 @@ export interface ContextValue {
   readonly btf?: Btf
   readonly btfId?: number
   readonly refObjId?: number
-  /** The value that the attached function returned. */
+  /** What a security hook is going to return: within the range of what it may. */
   readonly isReturnValue?: boolean
 }
 

@@ -118,8 +118,6 @@ export const SLEEPABLE_LSM_HOOKS: ReadonlySet<string> = new Set([
   'bpf_lsm_task_prctl',
   'bpf_lsm_task_setscheduler',
   'bpf_lsm_userns_create',
-  'bpf_lsm_bdev_alloc_security',
-  'bpf_lsm_bdev_setintegrity',
 ])
 
 /** Whether a program may attach to the kernel's function `name`, whose type is `btfId`, as a security hook. */
