@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { runVerify } from '../src/cli/commands/verify.ts'
 import type { CliFailure } from '../src/cli/failure.ts'
 import { FakeHost } from '../src/cli/testing/fake-host.ts'
+import { type ElfFile, parseElf } from '../src/elf/index.ts'
 
 const folder = join(import.meta.dirname, 'verify/programs')
 const MARK = '/* rejected here */'
@@ -94,15 +95,16 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   sleeping: { message: /^helper call might sleep/, help: /\.s\// },
 }
 
-/** Objects by name, or why there are none. */
+/** Objects by name, those of faulty programs and those of `kernel/`, or why there are none. */
 function compileAll(): ReadonlyMap<string, Uint8Array> | string {
   const directory = mkdtempSync(join(tmpdir(), 'anybpf-verify-'))
   const include = `-I/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   const objects = new Map<string, Uint8Array>()
+  const sources = Object.keys(EXPECTED).map((name) => [name, join(folder, `${name}.bpf.c`)] as const)
+  const kernel = ['kernel.c', 'uses.bpf.c'].map((name) => [name, join(folder, '../kernel', name)] as const)
   try {
-    for (const name of Object.keys(EXPECTED)) {
+    for (const [name, source] of [...sources, ...kernel]) {
       const object = join(directory, `${name}.o`)
-      const source = join(folder, `${name}.bpf.c`)
       const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', include]
       execFileSync('clang-19', [...flags, '-c', source, '-o', object], { stdio: 'pipe' })
       objects.set(name, new Uint8Array(readFileSync(object)))
@@ -120,14 +122,18 @@ const why = typeof objects === 'string' ? ` (skipped: ${objects})` : ''
 
 const options = {
   program: undefined as string | undefined,
-  btf: undefined,
+  btf: undefined as string | undefined,
   json: false,
   states: false,
   stats: false,
 }
 
-function verify(files: Readonly<Record<string, Uint8Array | string>>, more: Partial<typeof options> = {}) {
-  const host = new FakeHost({ files })
+function verify(
+  files: Readonly<Record<string, Uint8Array | string>>,
+  more: Partial<typeof options> = {},
+  types: Readonly<Record<string, Uint8Array>> = {},
+) {
+  const host = new FakeHost({ files: { ...files, ...types } })
   const result = runVerify(host, { ...options, ...more, paths: Object.keys(files) })
   return { host, result, out: host.stdout.text, err: host.stderr.text }
 }
@@ -182,6 +188,33 @@ describe.skipIf(typeof objects === 'string')(`programs with a fault${why}`, () =
       /^; struct value \*value = bpf_map_lookup_elem\(&counts, &key\); @ lost-bound\.bpf\.c:7$/m,
     )
     expect(out).not.toMatch(/mark_precise|live stack/)
+  })
+})
+
+describe.skipIf(typeof objects === 'string')(`programs that need a kernel${why}`, () => {
+  const object = (name: string) => (objects as ReadonlyMap<string, Uint8Array>).get(name) as Uint8Array
+  const kernel = () => ({
+    kernel: (parseElf(object('kernel.c')) as ElfFile).section('.BTF')?.data as Uint8Array,
+  })
+
+  test('are given its functions, symbols, settings, structs of functions and hooks', () => {
+    const { result, out, err } = verify({ 'a.o': object('uses.bpf.c') }, { btf: 'kernel' }, kernel())
+    expect(out.trimEnd().split('\n')).toEqual([
+      'accepted function (tc)',
+      'accepted symbol (socket)',
+      'accepted undo (struct_ops/undo)',
+      'accepted hook (lsm.s/file_open)',
+    ])
+    expect(err).toMatch(
+      /program 'nowhere' \(lsm\/no_such_hook\): the kernel's types have no function 'no_such_hook'/,
+    )
+    expect(result).toBe(1)
+  })
+
+  test('say so where its types are not given', () => {
+    const { err } = verify({ 'a.o': object('uses.bpf.c') }, { program: 'function' })
+    expect(err).toMatch(/extern 'bpf_rcu_read_lock': the kernel's types are not given/)
+    expect(err).toMatch(/--btf FILE gives the types of a kernel/)
   })
 })
 

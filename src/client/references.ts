@@ -84,11 +84,13 @@ function patchSymbol(
       return undefined
     case 'function':
     case 'no-function': {
-      if (kind === 'extern') {
-        const message = `extern '${name}': the address of a kernel function cannot be taken`
-        return new LoadError('unresolved-extern', name, message)
-      }
       const isThere = value.kind === 'function'
+      // The address of a function is asked for to see whether it is there (`bpf_ksym_exists`).
+      if (kind === 'extern') {
+        if (isThere) patchWide(instructions, instruction, BPF_PSEUDO_BTF_ID, value.id, value.btfFd)
+        else patchWide(instructions, instruction, 0, 0, 0)
+        return undefined
+      }
       const index = isThere ? indexOfDescriptor(fdArray, value.btfFd) : 0
       patchCall(instructions, instruction, isThere ? value.id : 0, index)
       return undefined

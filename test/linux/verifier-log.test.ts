@@ -4,11 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Btf } from '../../src/btf/index.ts'
 import { inputOf } from '../../src/cli/verify/input.ts'
-import {
-  type CollectionSpec,
-  load,
-  openObject,
-} from '../../src/client/index.ts'
+import { type CollectionSpec, load, openObject } from '../../src/client/index.ts'
 import { openLinux } from '../../src/ports/linux/index.ts'
 import { type ProgramInput, prove } from '../../src/verifier/index.ts'
 

@@ -20,6 +20,7 @@ import { copyDebugInfo, functionsOf } from './program-debug-info.ts'
 import { translateKfuncs } from './program-kfuncs.ts'
 import { overridesReturn, type ProgramToLoad, verifyProgram } from './program-proof.ts'
 import { ProgramReferences } from './program-references.ts'
+import { translateSymbols } from './program-symbols.ts'
 
 const TRUE_SIZE = progLoadAttr.offsets.log_true_size
 
@@ -60,7 +61,7 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
       layout === undefined ? resolved : translateContext(resolved, layout, proof?.contextAccesses)
     return arena === undefined || proof === undefined ? inContext : translateArena(inContext, arena, proof)
   }
-  const calls = translateKfuncs(core, translated('addresses'), proof)
+  const calls = translateKfuncs(core, translateSymbols(core, translated('addresses')), proof)
   // These are for those who look at the program, which few do.
   const tag = later(() => programTag(program))
   const instructions = later(() => translated('ids'))
