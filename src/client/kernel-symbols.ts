@@ -26,12 +26,17 @@ export function kernelSymbol(
 ): KernelSymbolValue | LoadError {
   const shape = local === undefined ? undefined : shapeOf(extern, local)
   if (extern.isFunction) {
-    if (local === undefined || shape === undefined) return unresolved(extern, 'a kernel function needs types')
+    if (local === undefined || shape === undefined) {
+      return unresolved(extern, `${NOT_DEFINED}; a kernel function needs a type (__ksym and -g)`)
+    }
     return lookUp(extern, { local, shape, kind: BTF_KIND.FUNC }, facts)
   }
   if (local === undefined || shape === undefined || shape === 0) return addressOf(extern, facts)
   return lookUp(extern, { local, shape, kind: BTF_KIND.VAR }, facts)
 }
+
+const NOT_DEFINED =
+  'the object does not define it, and BPF has no library of the compiler (memcpy, __bswapsi2)'
 
 /** The type of a variable or the prototype of a function, modifiers aside. */
 function shapeOf(extern: KsymExtern, local: Btf): BtfId | undefined {

@@ -2,7 +2,7 @@
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
 import { BTF_KIND, Btf, BtfError, CoreError, CoreRelocator } from '../../btf/index.ts'
 import type { CollectionSpec, LinkedProgram } from '../../client/index.ts'
-import { decode, type Instruction, WIDE_SOURCE } from '../../isa/index.ts'
+import { CALL_SOURCE, decode, type Instruction, WIDE_SOURCE } from '../../isa/index.ts'
 import type { FunctionInfo, MapSpec, ProgramInput, SourceLine } from '../../verifier/index.ts'
 import { CliFailure } from '../failure.ts'
 
@@ -35,8 +35,12 @@ export function inputOf(
     }
     const extern = spec.externs.find(({ name }) => name === reference.name)
     if (reference.kind === 'externCall') {
+      if (extern?.kind === 'ksym' && extern.type === undefined) {
+        const where = `${spec.name}: program '${linked.name}', instruction ${at}`
+        return new CliFailure(`${where}: nothing defines the function '${reference.name}' that it calls`)
+      }
       const imm = kernelTypes?.find(reference.name, BTF_KIND.FUNC) ?? 0
-      program[at] = { ...first, imm, offset: 0 }
+      program[at] = { ...first, src: CALL_SOURCE.KFUNC, imm, offset: 0 }
       continue
     }
     const kconfig = spec.maps.findIndex(({ origin }) => origin === 'kconfig')
