@@ -7,7 +7,9 @@ import { describe, expect, test } from 'vitest'
 import { runVerify } from '../src/cli/commands/verify.ts'
 import type { CliFailure } from '../src/cli/failure.ts'
 import { FakeHost } from '../src/cli/testing/fake-host.ts'
-import { type ElfFile, parseElf } from '../src/elf/index.ts'
+import { type ElfFile, parseElf, R_BPF, STT } from '../src/elf/index.ts'
+import { buildObject, code } from '../src/elf/testing/object-builder.ts'
+import { assembled } from '../src/isa/testing/assembled.ts'
 
 const folder = join(import.meta.dirname, 'verify/programs')
 const MARK = '/* rejected here */'
@@ -263,4 +265,22 @@ describe('several objects, and bad ones', () => {
       'open_return',
     ])
   })
+})
+
+test('a function that nothing defines is named, not jumped over', () => {
+  const body = code('xdp', assembled('r1 = 1', 'call pc-1', 'exit'), [
+    { offset: 8, type: R_BPF['64_32'], symbol: '__bswapsi2' },
+  ])
+  const object = buildObject(
+    [body],
+    [
+      { name: 'swap', section: 'xdp', size: body.data.length, type: STT.FUNC },
+      { name: '__bswapsi2', type: STT.NOTYPE },
+    ],
+  )
+  const { err } = verify({ 'swap.o': object })
+  expect(err).not.toContain('--btf')
+  expect(err).toMatch(
+    /program 'swap': extern '__bswapsi2': the object does not define it, and BPF has no library of the compiler/,
+  )
 })

@@ -104,5 +104,8 @@ const NAMED_IN_SECTIONS = new Map<number, string>([
   [BTF_KIND.FUNC, 'FUNC'],
 ])
 
-const encoding = (type: BtfInt): string =>
-  type.isSigned ? 'SIGNED' : type.isChar ? 'CHAR' : type.isBool ? 'BOOL' : '(none)'
+/** One of the kinds: of several at once, as GCC 12 writes for `char`, there is no name. */
+function encoding({ isSigned, isChar, isBool }: BtfInt): string {
+  if (Number(isSigned) + Number(isChar) + Number(isBool) > 1) return 'UNKN'
+  return isSigned ? 'SIGNED' : isChar ? 'CHAR' : isBool ? 'BOOL' : '(none)'
+}

@@ -194,7 +194,7 @@ function addDisasm(parent: Command, host: Host, finish: Finish): void {
   parent
     .command('disasm')
     .description('Lists the instructions of the programs of an object, with the lines of C that clang noted.')
-    .argument('<object>', 'an object of clang')
+    .argument('<object>', 'an object file')
     .option('-p, --program <name>', 'only this program')
     .option('--no-source', 'leave out the lines of C')
     .addHelpText(
@@ -216,7 +216,7 @@ function addProgRun(parent: Command, host: Host, finish: Finish): void {
     .description(
       'Runs a program of an object on an input: its result, what it made of the data, and ns per run.',
     )
-    .argument('<object>', 'an object of clang')
+    .argument('<object>', 'an object file')
     .option('-p, --program <name>', 'the program, where there are several')
     .option('--data-in <file>', 'a packet (default for programs that take one: 64 bytes of zeroes)')
     .option('--ctx-in <file>', 'the context')
@@ -245,7 +245,7 @@ function addDumpJited(parent: Command, host: Host, finish: Finish): void {
   parent
     .command('dump-jited')
     .description("Shows the WebAssembly of programs, beside instructions and lines of C; also 'dump jited'.")
-    .argument('<object>', 'an object of clang')
+    .argument('<object>', 'an object file')
     .option('-p, --program <name>', 'only this program')
     .option('--checked', 'with the checks of a program of which nothing is proved')
     .addHelpText('after', examples([['anybpf prog dump jited bpf/hello.bpf.o', 'what runs for hello']]))
@@ -367,7 +367,7 @@ function addGenObject(parent: Command, host: Host, finish: Finish): void {
       'Links objects into one: functions, variables and maps that one of them declares are those that another defines.',
     )
     .argument('<out>', 'the file to write')
-    .argument('<object...>', 'objects of clang, compiled with -g')
+    .argument('<object...>', 'object files, compiled with -g')
     .addHelpText(
       'after',
       examples([['anybpf gen object mine.bpf.o one.bpf.o two.bpf.o', 'then load mine.bpf.o as any other']]),
@@ -407,7 +407,7 @@ function addGenSkeleton(parent: Command, host: Host, finish: Finish): void {
       'Writes a TypeScript module for an object: a class that loads it, with the types of its maps, global ' +
         'variables and records, and the object itself.',
     )
-    .argument('<object>', 'an object of clang, compiled with -g')
+    .argument('<object>', 'an object file, compiled with -g')
     .option('-n, --name <name>', "the object's name, after which the class is named (default: the file's)")
     .option('-o, --output <file>', 'write there (default: standard output)')
     .option('-r, --record <map=struct>', 'the struct that the records of a buffer are', collect)

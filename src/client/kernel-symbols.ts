@@ -29,12 +29,17 @@ export function kernelSymbol(
 ): KernelSymbolValue | LoadError {
   const shape = local === undefined ? undefined : shapeOf(extern, local)
   if (extern.isFunction) {
-    if (local === undefined || shape === undefined) return unresolved(extern, 'a kernel function needs types')
+    if (local === undefined || shape === undefined) {
+      return unresolved(extern, `${NOT_DEFINED}; a kernel function needs a type (__ksym and -g)`)
+    }
     return lookUp(extern, { local, shape, kind: BTF_KIND.FUNC }, facts)
   }
   if (local === undefined || shape === undefined || shape === 0) return addressOf(extern, facts)
   return lookUp(extern, { local, shape, kind: BTF_KIND.VAR }, facts)
 }
+
+const NOT_DEFINED =
+  'the object does not define it, and BPF has no library of the compiler (memcpy, __bswapsi2)'
 
 /** The type of a variable or the prototype of a function, modifiers aside. */
 function shapeOf(extern: KsymExtern, local: Btf): BtfId | undefined {
@@ -72,7 +77,9 @@ function lookUp(
   facts: SymbolFacts,
 ): KernelSymbolValue | LoadError {
   const types = facts.types()
-  if (types instanceof LoadError) return unresolved(extern, types.message)
+  if (types instanceof LoadError) {
+    return new LoadError(types.code, extern.name, `extern '${extern.name}': ${types.message}`, types.errno)
+  }
   const found = find(extern.name, kind, types, facts)
   const what = kind === BTF_KIND.FUNC ? 'function' : 'variable'
   if (found === undefined) {

@@ -1,5 +1,5 @@
 /** Joining relocations: they move with their sections, and refer to the symbols of the output. */
-import { SHT, STT } from '../elf/index.ts'
+import { hasGnuAddends, SHT, STT } from '../elf/index.ts'
 import { INSTRUCTION_BYTES, isInstructions } from './check-sections.ts'
 import { LinkError } from './error.ts'
 import type { Input } from './input.ts'
@@ -41,6 +41,7 @@ function relocate(
   const little = output.byteOrder === 'little'
   const entries = viewOf(copy)
   const contents = viewOf(target.copy)
+  const isCountedTwice = hasGnuAddends(input.elf)
   const isProgram = target.elf !== undefined && isInstructions(target.elf)
   for (let at = 0; at < copy.length; at += REL_BYTES) {
     const offset = Number(entries.getBigUint64(at, little))
@@ -54,7 +55,14 @@ function relocate(
     }
     entries.setBigUint64(at, BigInt(offset + target.outputOffset), little)
     entries.setUint32(symbolAt, index, little)
-    if (symbol.type !== STT.SECTION) continue
+    if (symbol.type !== STT.SECTION) {
+      // Where the symbol will be, only this file's assembler knows to count twice. Maps are found by their symbols.
+      const isMap = input.sections[symbol.sectionIndex]?.name === '.maps'
+      if (!isCountedTwice || !isProgram || symbol.value === 0n || isMap) continue
+      const what = `'${symbol.name}' at ${symbol.value} is counted twice, as GNU as before 2.41 does`
+      const reason = `${place}: ${what}; compile variables with -fdata-sections, or assemble with a later one`
+      return new LinkError('unsupported', input.name, reason, name)
+    }
     // The place is said from the start of the section, which may have moved.
     if (!isProgram) {
       const reason = `${place}: data may refer to symbols, not to places in a section`

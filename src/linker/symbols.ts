@@ -94,7 +94,10 @@ function appendGlobal(
   const described = types?.globals.get(name)
   if (types === undefined || described === undefined) {
     const what = symbol.isDefined ? 'global' : 'extern'
-    const reason = `no type describes the ${what} symbol '${symbol.name}'; compile with -g`
+    const advice = isTypedStatic(types, name)
+      ? 'its type is that of a static one, which is all that GCC 12 writes'
+      : 'compile with -g'
+    const reason = `no type describes the ${what} symbol '${symbol.name}'; ${advice}`
     return new LinkError('missing-types', input.name, reason, section?.name)
   }
   if (described.rival !== undefined) {
@@ -119,6 +122,15 @@ function appendGlobal(
     file: input.name,
   })
   return undefined
+}
+
+function isTypedStatic(types: InputTypes | undefined, name: string): boolean {
+  const { table } = types ?? {}
+  if (table === undefined) return false
+  for (let id = 1; id < table.count; id++) {
+    if (table.kind(id) === BTF_KIND.FUNC && table.name(id) === name) return true
+  }
+  return false
 }
 
 /** The section that an extern comes from: `.kconfig`, `.ksyms`, `.maps`. */

@@ -13,6 +13,8 @@ import { sizeOf } from './size-of.ts'
 /** The format's parts of one type. */
 const MAX_PARTS = 0xffff
 
+const LOCAL_FUNCTION = ((BTF_KIND.FUNC << 24) | BTF_LINKAGE.STATIC) >>> 0
+
 export function appendTypes(output: Output, input: Input): LinkError | undefined {
   if (input.types === undefined) return undefined
   const { table } = input.types
@@ -25,12 +27,13 @@ export function appendTypes(output: Output, input: Input): LinkError | undefined
     const global = isGlobalType(table, id) ? output.globals.get(table.name(id)) : undefined
     if (isGlobalType(table, id)) {
       // It is in a section that is there once only, and was there before.
-      if (global === undefined) continue
-      if (global.isUnderlyingWanted) {
+      // A function is a local one then, that a linker of bitcode has made so.
+      if (global === undefined && !isGlobalFunction(table, id)) continue
+      if (global?.isUnderlyingWanted === true) {
         awaited.set(global, table.word(id, 2))
         global.isUnderlyingWanted = false
       }
-      if (global.type !== 0) {
+      if (global !== undefined && global.type !== 0) {
         input.typeIds[id] = global.type
         continue
       }
@@ -38,6 +41,7 @@ export function appendTypes(output: Output, input: Input): LinkError | undefined
     const added = types.addFrom(table, id)
     input.typeIds[id] = added
     if (global !== undefined) global.type = added
+    else if (isGlobalType(table, id)) types.setWord(added, 1, LOCAL_FUNCTION)
   }
   for (let id = first; id < types.count; id++) {
     for (const n of types.typeWords(id)) {
@@ -102,6 +106,9 @@ function appendVariables(
   }
   return undefined
 }
+
+const isGlobalFunction = (types: TypeTable, id: number): boolean =>
+  types.kind(id) === BTF_KIND.FUNC && types.vlen(id) === BTF_LINKAGE.GLOBAL
 
 const isDefined = (types: TypeTable, id: number): boolean =>
   types.kind(id) === BTF_KIND.VAR && types.word(id, 3) === BTF_LINKAGE.GLOBAL

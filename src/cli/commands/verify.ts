@@ -106,7 +106,7 @@ function verifyProgram(
   const input = inputOf(spec, name, kernelTypes)
   if (input instanceof CliFailure) return input
   if ('code' in input) {
-    if (kernelTypes !== undefined || input instanceof ObjectError) return explain(input, { path })
+    if (input.code !== 'environment') return explain(input, { path })
     return new CliFailure(`${path}: ${input.message}`, { advice: [TYPES_ADVICE] })
   }
   const start = host.monotonicMs()

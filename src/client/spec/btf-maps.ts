@@ -210,6 +210,8 @@ function setSize(
   field: 'keySize' | 'valueSize',
   size: number,
 ): ObjectError | undefined {
+  // Aya says the type of a ring buffer's records, and that its values have no size: 0 says nothing.
+  if (size === 0) return undefined
   if (fields[field] !== 0 && fields[field] !== size) {
     const what = field === 'keySize' ? 'key' : 'value'
     return badMap(map, `expected one ${what} size, found ${fields[field]} and ${size}`)

@@ -1,5 +1,5 @@
 /** From the bytes of an object file to its Spec. */
-import { fixupDatasec } from '../../btf/index.ts'
+import { type BtfId, fixupDatasec } from '../../btf/index.ts'
 import { readCString, STB } from '../../elf/index.ts'
 import { collectArenaData } from './arena-data.ts'
 import { collectBtfMaps } from './btf-maps.ts'
@@ -139,8 +139,11 @@ function markFunctions(externs: Externs, functions: readonly FunctionSpec[]): re
 function kernelBtf(file: ObjectFile, table: FunctionTable, externs: Externs): Uint8Array | undefined {
   if (file.btf === undefined) return undefined
   const hiddenFunctions = new Set<string>()
-  for (const one of table.all)
+  const localFunctions = new Set<BtfId>()
+  for (const one of table.all) {
     if (one.isGlobal && one.isHidden && one.entry === undefined) hiddenFunctions.add(one.name)
+    if (!one.isGlobal && one.btfFunction !== undefined) localFunctions.add(one.btfFunction)
+  }
   return fixupDatasec(file.btf, {
     sectionSize: (name) => (name === '.kconfig' ? externs.kconfigSize : file.elf.section(name)?.size),
     variable: (sectionName, name) => {
@@ -153,6 +156,12 @@ function kernelBtf(file: ObjectFile, table: FunctionTable, externs: Externs): Ui
       if (symbol === undefined || symbol.binding === STB.LOCAL) return undefined
       return { offset: Number(symbol.value), isHidden: isHidden(symbol) }
     },
+    staticOffset: (sectionName, name) => {
+      const section = file.elf.section(sectionName)
+      const symbol = section === undefined ? undefined : file.variable(section, name)
+      return symbol?.binding === STB.LOCAL ? Number(symbol.value) : undefined
+    },
     hiddenFunctions,
+    localFunctions,
   })
 }

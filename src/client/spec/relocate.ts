@@ -8,7 +8,7 @@
  * Source: Documentation/bpf/llvm_reloc.rst; libbpf's documentation.
  */
 import { BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL } from '../../abi/bpf.ts'
-import { ElfError, type ElfSymbol, SHN } from '../../elf/index.ts'
+import { ElfError, type ElfSymbol, hasGnuAddends, SHN, STT } from '../../elf/index.ts'
 import type { DeclaredMap } from './btf-maps.ts'
 import type { DataMap } from './data-maps.ts'
 import type { Externs } from './externs.ts'
@@ -120,11 +120,13 @@ class TargetFinder {
   /** By section and offset. */
   readonly #declaredMaps = new Map<string, string>()
   readonly #mapSections = new Set<number>()
+  readonly #hasGnuAddends: boolean
 
   constructor(file: ObjectFile, targets: Targets) {
     this.#file = file
     this.#functions = targets.functions
     this.#externs = targets.externs
+    this.#hasGnuAddends = hasGnuAddends(file.elf)
     this.#dataMaps = new Map(targets.dataMaps.map((map) => [map.sectionIndex, map.spec.name]))
     for (const map of targets.declaredMaps) {
       this.#declaredMaps.set(`${map.sectionIndex}+${map.offset}`, map.spec.name)
@@ -154,7 +156,7 @@ class TargetFinder {
       return `expected a call of a function, found a helper call relocated against '${this.#file.symbolName(symbol)}'`
     }
     // Against a section symbol the immediate holds the place in the section; against a function it is -1.
-    const target = Number(symbol.value) + (slots.immediate(slot) + 1) * SLOT_BYTES
+    const target = Number(symbol.value) + (this.#addend(slots, slot, symbol) + 1) * SLOT_BYTES
     return this.#callOf(symbol.sectionIndex, target, slot)
   }
 
@@ -189,17 +191,26 @@ class TargetFinder {
     const section = this.#file.elf.sections[sectionIndex]
     if (section === undefined)
       return `expected a symbol in a section, found '${name}' in section ${sectionIndex}`
-    const target = Number(symbol.value) + immediate
+    const target = Number(symbol.value) + this.#addend(slots, slot, symbol)
     if (isCode(section)) return this.#addressOf(sectionIndex, target, slot)
     if (this.#mapSections.has(sectionIndex)) {
-      const map = this.#declaredMaps.get(`${sectionIndex}+${target}`)
-      if (map === undefined) return `expected the start of a map, found ${this.#place(sectionIndex, target)}`
+      // A map with a name is meant as a whole, whatever the instruction holds.
+      const place = symbol.type === STT.SECTION ? target : Number(symbol.value)
+      const map = this.#declaredMaps.get(`${sectionIndex}+${place}`)
+      if (map === undefined) return `expected the start of a map, found ${this.#place(sectionIndex, place)}`
       return { kind: 'map', instruction: slot, map }
     }
     const map = this.#dataMaps.get(sectionIndex)
     if (map === undefined)
       return `expected a map, data or a function, found '${name}' in section '${section.name}'`
     return { kind: 'mapValue', instruction: slot, map, offset: target >>> 0 }
+  }
+
+  /** What the instruction adds to the symbol. */
+  #addend(slots: Slots, slot: number, symbol: ElfSymbol): number {
+    const immediate = slots.immediate(slot)
+    const isCounted = this.#hasGnuAddends && symbol.type !== STT.SECTION
+    return isCounted ? immediate - Number(symbol.value) : immediate
   }
 
   #addressOf(sectionIndex: number, target: number, slot: number): RelocationSpec | string {

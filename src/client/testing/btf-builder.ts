@@ -64,8 +64,8 @@ export class BtfBuilder {
     return this.#type(name, BTF_KIND.FWD, 0, 0, [])
   }
 
-  variable(name: string, type: number): number {
-    return this.#type(name, BTF_KIND.VAR, 0, type, [1])
+  variable(name: string, type: number, linkage = 1): number {
+    return this.#type(name, BTF_KIND.VAR, 0, type, [linkage])
   }
 
   /** Variables as [VAR, offset, size]. */

@@ -208,6 +208,12 @@ export const ADVICE: readonly Advice[] = [
       'make the program sleepable (SEC("fentry.s/..."), SEC("lsm.s/..."), SEC("uprobe.s/...")), and call it outside of RCU, lock and preempt-disabled sections',
   },
   {
+    when: /missing btf func_info/,
+    requirement: 'types of the functions of the program, since it passes one to a helper',
+    suggestion:
+      'compile it with -g; a compiler that writes no func_info into .BTF.ext (GCC 12) cannot make it',
+  },
+  {
     when: /must provide btf_id|FENTRY\/FEXIT|attach_btf_id|missing btf|without CONFIG_DEBUG_INFO_BTF|invalid module BTF/,
     requirement: 'the types of the kernel that the program is for',
     suggestion: 'give them with --btf /sys/kernel/btf/vmlinux, or a vmlinux file with BTF',
