@@ -25,6 +25,8 @@ export interface KeptRun {
 export interface Executable {
   /** What the program was compiled to: a WebAssembly module. Undefined where it is not compiled. */
   readonly image?: Uint8Array
+  /** Does what was put off until the first run, if there is such: a run that is measured is to run, not to compile. */
+  makeReady?(): void
   /** Runs from the first instruction with `environment.context` in r1. */
   run(environment: RunEnvironment): RunOutcome
   /** Calls the subprogram at `address`, which the program has given to a helper for later, with up to five arguments. */

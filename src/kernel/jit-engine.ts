@@ -63,6 +63,10 @@ class Compiled implements Executable {
     return this.#asLoaded.bytes
   }
 
+  makeReady(): void {
+    void this.program
+  }
+
   hook(slot: number, hook: ProgramHook | undefined): void {
     if (hook === undefined) this.#hooks.delete(slot)
     else this.#hooks.set(slot, this.#engine.hookOf(hook))

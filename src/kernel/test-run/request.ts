@@ -55,10 +55,14 @@ export function readContext({ call, attr }: TestRequest, sizeBytes: number): Uin
 const MOST_CONTEXT = 4096
 
 /** Runs the program as often as asked, `one` being one run: undefined after a run-time error, which is -EFAULT. */
-export function repeatRun({ call, attr }: TestRequest, one: () => bigint | undefined): TestResult | number {
+export function repeatRun(
+  { call, attr, program }: TestRequest,
+  one: () => bigint | undefined,
+): TestResult | number {
   const { core } = call
   if (attr.repeat > MOST_REPEATS) return -EINVAL
   const repeat = Math.max(attr.repeat, 1)
+  program.executable.makeReady?.()
   const start = core.profilingClockNs()
   let returned: bigint | undefined
   for (let i = 0; i < repeat; i++) {

@@ -1,7 +1,8 @@
 /**
  * Structs of functions that programs can implement.
  *
- * Source: net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c, drivers/hid/bpf/hid_bpf_struct_ops.c of Linux 6.18.
+ * Source: net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c, drivers/hid/bpf/hid_bpf_struct_ops.c,
+ * kernel/sched/ext.c of Linux 6.18.
  */
 import { BTF_KIND, type BtfId, findMember } from '../../btf/index.ts'
 import type { Register } from '../domain/register.ts'
@@ -43,6 +44,20 @@ export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
     sleepable: ['test_sleepable'],
     writable: { bpf_dummy_ops_state: ['val'] },
     isTerse: true,
+  },
+  sched_ext_ops: {
+    unsupported: [],
+    sleepable: [
+      'cgroup_init',
+      'cgroup_exit',
+      'cgroup_prep_move',
+      'cpu_online',
+      'cpu_offline',
+      'init_task',
+      'init',
+      'exit',
+    ],
+    writable: { task_struct: ['scx.slice', 'scx.dsq_vtime', 'scx.disallow'] },
   },
   hid_bpf_ops: {
     unsupported: [],
