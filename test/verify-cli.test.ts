@@ -103,7 +103,9 @@ function compileAll(): ReadonlyMap<string, Uint8Array> | string {
   const include = `-I/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   const objects = new Map<string, Uint8Array>()
   const sources = Object.keys(EXPECTED).map((name) => [name, join(folder, `${name}.bpf.c`)] as const)
-  const kernel = ['kernel.c', 'uses.bpf.c'].map((name) => [name, join(folder, '../kernel', name)] as const)
+  const kernel = ['kernel.c', 'uses.bpf.c', 'owns.bpf.c'].map(
+    (name) => [name, join(folder, '../kernel', name)] as const,
+  )
   try {
     for (const [name, source] of [...sources, ...kernel]) {
       const object = join(directory, `${name}.o`)
@@ -211,6 +213,22 @@ describe.skipIf(typeof objects === 'string')(`programs that need a kernel${why}`
       /program 'nowhere' \(lsm\/no_such_hook\): the kernel's types have no function 'no_such_hook'/,
     )
     expect(result).toBe(1)
+  })
+
+  test('own what they are given to own, and give it back once', () => {
+    const { out } = verify({ 'a.o': object('owns.bpf.c') }, { btf: 'kernel', json: true }, kernel())
+    const verdicts = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { program: string; accepted: boolean; message?: string })
+      .map(({ program, message }) => [program, message])
+    expect(verdicts).toEqual([
+      ['dropped', undefined],
+      ['kept', 'BPF_EXIT instruction in main prog would lead to reference leak'],
+      ['again', 'invalid bpf_context access off=0. Reference may already be released'],
+      ['elsewhere', 'no write support to Qdisc at off 4'],
+      ['out', 'calling kernel function bpf_qdisc_skb_drop is not allowed'],
+    ])
   })
 
   test('say so where its types are not given', () => {

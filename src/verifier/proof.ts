@@ -168,6 +168,8 @@ export class Proof {
   readonly stackLiveness: StackLiveness
   /** At log level 2 only. */
   readonly backtrackingLog: BacktrackingLog | undefined
+  /** References to arguments that the program owns, by their places. */
+  readonly argumentReferences = new Map<number, number>()
   readonly functionArguments = new Map<number, readonly FunctionArgument[]>()
   readonly #constants: (Register | undefined)[] = []
   readonly #innerMaps = new Map<MapSpec, MapSpec>()

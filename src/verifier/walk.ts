@@ -9,6 +9,7 @@ import { argumentRegister, describeArguments } from './checks/global-functions.t
 import { BASE } from './domain/kinds.ts'
 import { pointer } from './domain/register.ts'
 import { endPath, isVisited, popBranch } from './flow/paths.ts'
+import { acquireArguments } from './program-types/attach.ts'
 import { INSTRUCTION_LIMIT, type Proof } from './proof.ts'
 import { E2BIG, EFAULT, EINVAL, Refusal } from './refusal.ts'
 import { note } from './state/precision.ts'
@@ -94,6 +95,7 @@ export function verifyFunction(p: Proof, subprogram: number): void {
       }
     }
     frame.regs[1] = pointer(BASE.CTX)
+    acquireArguments(p)
   }
   p.scratchedRegisters = 0x7ff
   p.printsState = false

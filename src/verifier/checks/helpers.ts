@@ -146,6 +146,9 @@ function specialEffects(p: Proof, helper: HelperPrototype, facts: CallFacts): bo
   const { state } = p
   switch (helper.id) {
     case H.tailCall:
+      if (p.argumentReferences.size > 0) {
+        throw p.refuse(EINVAL, 'program with __ref argument cannot tail call')
+      }
       checkLeaks(p, false, true, 'tail_call')
       return false
     case H.getLocalStorage:

@@ -12,6 +12,7 @@ import { sockCommonFields, socketFields, tcpSockFields, xdpSockFields } from '..
 import { lsmReturns } from '../program-types/lsm-hooks.ts'
 import { isPacketPointer, mayBeNull, type Proof } from '../proof.ts'
 import { EACCES } from '../refusal.ts'
+import { holdsReference } from '../state/references.ts'
 import type { ReturnRange } from '../state/state.ts'
 import { checkMapPointer } from './map-value.ts'
 import {
@@ -71,6 +72,10 @@ function checkContext(p: Proof, n: number, offset: number, access: Access): void
   })
   if (found === undefined) {
     throw p.refuse(EACCES, `invalid bpf_context access off=${offset} size=${access.size}`)
+  }
+  if (found.refObjId !== undefined && !holdsReference(p.state, found.refObjId)) {
+    const what = `invalid bpf_context access off=${offset}. Reference may already be released`
+    throw p.refuse(EACCES, what)
   }
   if (access.isWrite || access.value < 0) return
   if (found.kind === BASE.SCALAR) {

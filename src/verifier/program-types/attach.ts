@@ -19,6 +19,7 @@ import { KERNEL_CONTEXTS } from '../kfuncs/kernel-contexts.ts'
 import type { AttachTarget, TargetProgram } from '../program.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL, ENOTSUPP } from '../refusal.ts'
+import { acquireReference } from '../state/references.ts'
 import { ITERATOR_ARGUMENTS, NULLABLE_TRACEPOINT_ARGUMENTS, UNTRUSTED_LSM_HOOKS } from './attach-facts.ts'
 import { checkFunction } from './attach-function.ts'
 import { checkTargetProgram } from './attach-program.ts'
@@ -215,6 +216,16 @@ function argumentsAreTrusted(p: Proof, target: Target): boolean {
 
 const SCALAR: ContextValue = { kind: BASE.SCALAR }
 
+/** How the name of a parameter ends whose object the program owns when it begins. */
+const REFERENCE = '__ref'
+
+/** Takes over the objects that the program is given to own; it gives them back or on. */
+export function acquireArguments(p: Proof): void {
+  for (const [n, name] of p.target?.names?.entries() ?? []) {
+    if (name.endsWith(REFERENCE)) p.argumentReferences.set(n, acquireReference(p, 0))
+  }
+}
+
 /** A load of an argument of what the program attaches to. */
 export function argumentContext(p: Proof, request: ContextRequest): ContextValue | undefined {
   if (!isArgumentAccess(request)) return undefined
@@ -261,6 +272,11 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
         return missing()
     }
   } else typeId = parameters[n]!.type
+  // The list of packets to be freed is only handed on.
+  if (p.structOpsName === 'Qdisc_ops' && name === 'enqueue' && n === 2) {
+    const btfId = btf.find('bpf_sk_buff_ptr', BTF_KIND.STRUCT)
+    return btfId === undefined ? undefined : { kind: BASE.BTF_ID | FLAG.TRUSTED, btf, btfId }
+  }
   const type = btf.typeById(btf.resolve(typeId))
   if (isSmallScalar(btf, type)) return isReturnValue ? { kind: BASE.SCALAR, isReturnValue } : SCALAR
   if (type.kind !== BTF_KIND.PTR) {
@@ -285,8 +301,13 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
     return { kind: special.flags ?? BASE.BTF_ID, btf: p.kernel, btfId: id }
   }
   // Known beforehand, and so without a word.
-  if (target.names?.[n]?.endsWith('__nullable')) {
+  const noted = target.names?.[n]
+  if (noted?.endsWith('__nullable') === true) {
     return { kind: BASE.BTF_ID | FLAG.TRUSTED | FLAG.MAYBE_NULL, btf, btfId: pointee }
+  }
+  if (noted?.endsWith(REFERENCE) === true) {
+    const refObjId = p.argumentReferences.get(n) ?? 0
+    return { kind: BASE.BTF_ID | FLAG.TRUSTED, btf, btfId: pointee, refObjId }
   }
   let kind = BASE.BTF_ID as number
   if (argumentsAreTrusted(p, target)) kind |= FLAG.TRUSTED

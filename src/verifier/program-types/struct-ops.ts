@@ -2,9 +2,9 @@
  * Structs of functions that programs can implement.
  *
  * Source: net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c, drivers/hid/bpf/hid_bpf_struct_ops.c,
- * kernel/sched/ext.c of Linux 6.18.
+ * kernel/sched/ext.c, net/sched/bpf_qdisc.c of Linux 6.18.
  */
-import { BTF_KIND, type BtfId, findMember } from '../../btf/index.ts'
+import { BTF_KIND, type Btf, type BtfId, findMember } from '../../btf/index.ts'
 import type { Register } from '../domain/register.ts'
 import type { Proof } from '../proof.ts'
 import { EACCES } from '../refusal.ts'
@@ -14,7 +14,7 @@ export interface StructOpsRules {
   readonly unsupported: readonly string[]
   /** Members whose programs may sleep. */
   readonly sleepable: readonly string[]
-  /** Members of kernel structs that programs may write, by struct. */
+  /** Members of kernel structs that programs may write, by struct; `a/b.c` is member `c` of the struct `b` that `a` holds. */
   readonly writable: Readonly<Record<string, readonly string[]>>
   /** Of a store that runs over a member the log says less. */
   readonly isTerse?: boolean
@@ -59,6 +59,11 @@ export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
     ],
     writable: { task_struct: ['scx.slice', 'scx.dsq_vtime', 'scx.disallow'] },
   },
+  Qdisc_ops: {
+    unsupported: [],
+    sleepable: [],
+    writable: { Qdisc: ['limit', 'q.qlen', 'qstats'], sk_buff: ['tstamp', 'cb/qdisc_skb_cb.data'] },
+  },
   hid_bpf_ops: {
     unsupported: [],
     sleepable: ['hid_rdesc_fixup', 'hid_hw_request', 'hid_hw_output_report'],
@@ -74,13 +79,23 @@ function memberRange(p: Proof, struct: string, member: string): [number, number]
   const btf = p.kernel
   if (btf === undefined) return undefined
   const structs = struct === 'tcp_sock' ? ['tcp_sock', 'inet_connection_sock', 'sock'] : [struct]
+  const [path = '', inner] = member.split('/')
   for (const name of structs) {
-    const id = btf.find(name, BTF_KIND.STRUCT)
-    if (id === undefined) continue
-    const place = findMember(btf, id, member)
-    if (place !== undefined) return [place.offset, place.offset + place.size]
+    const place = placeOf(btf, name, path)
+    if (place === undefined) continue
+    const [struct = '', part = ''] = inner?.split(/\.(.*)/) ?? []
+    const within = inner === undefined ? { offset: 0, size: place.size } : placeOf(btf, struct, part)
+    if (within !== undefined) {
+      const start = place.offset + within.offset
+      return [start, start + within.size]
+    }
   }
   return undefined
+}
+
+function placeOf(btf: Btf, struct: string, path: string) {
+  const id = btf.find(struct, BTF_KIND.STRUCT)
+  return id === undefined ? undefined : findMember(btf, id, path)
 }
 
 /** A store into a kernel struct from a program that implements `structName`. */
