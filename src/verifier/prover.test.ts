@@ -1,6 +1,6 @@
 /** Small programs with the verdict and the words that Linux has for them. */
 import { describe, expect, test } from 'vitest'
-import { BPF_MAP_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
+import { BPF_F_INNER_MAP, BPF_F_SLEEPABLE, BPF_MAP_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { assemble } from '../isa/index.ts'
 import type { MapSpec, ProgramInput } from './program.ts'
 import { prove } from './prover.ts'
@@ -63,6 +63,66 @@ describe('proof', () => {
 
   test('a loop without an end is found', () => {
     expect(verdictOf('r0 = 0\nnext:\ngoto next')).toMatch(/^(old state:|infinite loop|unreachable insn)/)
+  })
+})
+
+describe('maps', () => {
+  const LOOKUP = `
+    r2 = r10
+    r2 += -4
+    *(u32 *)(r10 -4) = 0
+    r1 = map[fd:0]
+    call 1
+    if r0 == 0 goto out
+    *(u32 *)(r10 -8) = 3
+    r2 = r10
+    r2 += -8
+    r1 = r0
+    call 1
+    r0 = *(u64 *)(r0 +0)
+  out:
+    exit`
+  const inner: MapSpec = { ...counts, name: 'inner', type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY }
+  const outer = (flags: number): MapSpec => ({
+    ...counts,
+    name: 'outer',
+    type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY_OF_MAPS,
+    valueSize: 4,
+    inner: { ...inner, flags },
+  })
+
+  test('an element of an inner array is there, unless arrays of another length may take its place', () => {
+    expect(verdictOf(LOOKUP, { maps: [outer(0)] })).toBe('accepted')
+    const replaceable = { maps: [outer(BPF_F_INNER_MAP)] }
+    expect(verdictOf(LOOKUP, replaceable)).toBe("R0 invalid mem access 'map_value_or_null'")
+  })
+
+  const arena: MapSpec = {
+    ...counts,
+    name: 'arena',
+    type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARENA,
+    keySize: 0,
+    valueSize: 0,
+    maxEntries: 4,
+  }
+
+  test('what is done to a pointer into an arena, from either side, gives one', () => {
+    const source = `
+      r1 = map[fd:0]
+      r2 = addr_space_cast(r1, 0, 1)
+      r3 = 12
+      r3 += r2
+      r10 = 0
+      exit`
+    const verdict = prove(
+      input(source, {
+        maps: [arena],
+        programType: BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL,
+        flags: BPF_F_SLEEPABLE,
+        logLevel: 2,
+      }),
+    )
+    expect(verdict.log).toMatch(/\(0f\) r3 \+= r2 +; R2=arena R3=arena/)
   })
 })
 

@@ -256,7 +256,10 @@ function operate(p: Proof, insn: Instruction, is64: boolean): void {
   const { dst, src } = insn
   const code = codeOf(insn.opcode)
   const target = p.reg(dst)
-  if (target.kind === BASE.ARENA) {
+  const other = sourceOf(insn.opcode) === SOURCE.X ? p.reg(src) : undefined
+  if (target.kind === BASE.ARENA || other?.kind === BASE.ARENA) {
+    // Whatever is done to a pointer into an arena gives one.
+    if (target.kind !== BASE.ARENA) p.setReg(dst, p.reg(src))
     p.notes.arenaArithmetic[p.index] = 1
     return
   }

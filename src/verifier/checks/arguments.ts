@@ -3,7 +3,7 @@
  *
  * Source: check_func_arg, check_reg_type, check_func_arg_reg_off in kernel/bpf/verifier.c of Linux 6.18.
  */
-import { BPF_MAP_TYPE } from '../../abi/index.ts'
+import { BPF_F_INNER_MAP, BPF_MAP_TYPE } from '../../abi/index.ts'
 import { BTF_KIND } from '../../btf/index.ts'
 import type { HelperArgument } from '../../helpers/index.ts'
 import { BASE, BYTE, byteAt, FLAG } from '../domain/kinds.ts'
@@ -67,6 +67,11 @@ export function checkArgumentOffset(
   if (MOVABLE.has(r.kind)) return
   checkUnmodified(p, r, n, FIXED_OFFSET.has(r.kind))
 }
+
+/** Whether all elements are there, and how many is known: inner maps may be replaced by longer or shorter ones. */
+const hasKnownLength = ({ type, flags }: MapSpec): boolean =>
+  (type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY || type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY) &&
+  (flags & BPF_F_INNER_MAP) === 0
 
 /** A key whose bytes are known: an array look-up with it cannot fail. */
 function constantKey(p: Proof, r: Register, size: number): bigint {
@@ -220,12 +225,7 @@ export function checkArgument(
     case 'ARG_PTR_TO_MAP_KEY': {
       const map = facts.map as MapSpec
       checkHelperMemory(p, n, map.keySize, { isWrite: false, zeroAllowed: false })
-      if (
-        map.type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY ||
-        map.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
-      ) {
-        facts.constantKey = constantKey(p, r, map.keySize)
-      }
+      if (hasKnownLength(map)) facts.constantKey = constantKey(p, r, map.keySize)
       return
     }
     case 'ARG_PTR_TO_MAP_VALUE':

@@ -12,6 +12,7 @@ import { BASE, FLAG, kindName } from '../domain/kinds.ts'
 import { pointer, type Register, unknownScalar } from '../domain/register.ts'
 import { pushBranch } from '../flow/paths.ts'
 import type { MapSpec } from '../program.ts'
+import { isAllowedInProbe } from '../program-types/probe-helpers.ts'
 import { isNull, mayBeNull, type Proof } from '../proof.ts'
 import { hasField } from '../records/records.ts'
 import { EACCES, EFAULT, EINVAL, ENOTSUPP } from '../refusal.ts'
@@ -68,8 +69,6 @@ const ACQUIRES: ReadonlySet<number> = new Set([84, 85, 99, 131, 194])
 const RETURNS_SIZE: ReadonlySet<number> = new Set([67, 141, 45, 115, 114])
 const MAX_ERRNO = 4095
 const MAX_HELPER = 211
-/** bpf_sk_storage_get and _delete, bpf_d_path: for some functions that are traced only. */
-const NOT_IN_PROBES: ReadonlySet<number> = new Set([107, 108, 147])
 
 /** Writing to user memory is what a kernel refuses that is locked down, as the recorded one is. */
 function findHelper(p: Proof, id: number): HelperPrototype {
@@ -90,7 +89,7 @@ function checkPlace(p: Proof, helper: HelperPrototype): void {
   if (helper.gplOnly && !p.isGpl) {
     throw p.refuse(EINVAL, 'cannot call GPL-restricted function from non-GPL compatible program')
   }
-  if (p.input.programType === BPF_PROG_TYPE.BPF_PROG_TYPE_SYSCALL && NOT_IN_PROBES.has(helper.id)) {
+  if (!isAllowedInProbe(p, helper.id)) {
     throw p.refuse(EINVAL, 'helper call is not allowed in probe')
   }
   if (!helper.mightSleep) return
@@ -223,14 +222,7 @@ function returned(p: Proof, helper: HelperPrototype, facts: CallFacts, cpuSpecif
       return EMPTY_REGISTER
     case 'RET_PTR_TO_MAP_VALUE': {
       const map = facts.map as MapSpec
-      const isArray =
-        map.type === BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY || map.type === BPF_MAP_TYPE.BPF_MAP_TYPE_PERCPU_ARRAY
-      if (
-        id === H.mapLookup &&
-        isArray &&
-        facts.constantKey >= 0n &&
-        facts.constantKey < BigInt(map.maxEntries)
-      ) {
+      if (id === H.mapLookup && facts.constantKey >= 0n && facts.constantKey < BigInt(map.maxEntries)) {
         flags &= ~FLAG.MAYBE_NULL
       }
       const r = pointer(BASE.MAP_VALUE | flags)

@@ -88,7 +88,7 @@ const rows: readonly Row[] = [
   { name: 'bbr_undo_cwnd', flags: '', types: 'struct_ops' },
   { name: 'bpf_arena_alloc_pages', flags: 'SLEEPABLE TRUSTED_ARGS', types: '' },
   { name: 'bpf_arena_free_pages', flags: 'SLEEPABLE TRUSTED_ARGS', types: '' },
-  { name: 'bpf_arena_reserve_pages', flags: 'TRUSTED_ARGS', types: '' },
+  { name: 'bpf_arena_reserve_pages', flags: 'SLEEPABLE TRUSTED_ARGS', types: '' },
   { name: 'bpf_cast_to_kern_ctx', flags: 'FASTCALL', types: '' },
   { name: 'bpf_cgroup_acquire', flags: 'ACQUIRE RCU RET_NULL', types: 'tracing sched_cls xdp struct_ops syscall cgroup_skb' },
   { name: 'bpf_cgroup_ancestor', flags: 'ACQUIRE RCU RET_NULL', types: 'tracing sched_cls xdp struct_ops syscall cgroup_skb' },

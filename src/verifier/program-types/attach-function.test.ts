@@ -11,6 +11,8 @@ const A = BPF_ATTACH_TYPE
 
 const kernelTypes = functionTypes(
   'int vfs_read(struct file *file)',
+  'int filp_close(struct file *file)',
+  'int bpf_sk_storage_free(struct sock *sk)',
   'int __x64_sys_getpid(struct pt_regs *regs)',
   'int __rcu_read_lock(int number)',
   'int do_exit(int code)',
@@ -80,6 +82,18 @@ describe('a program for a function', () => {
     expect(attach('vfs_read', A.BPF_TRACE_FENTRY, more)).toBe('accepted')
     expect(attach('vfs_read', A.BPF_MODIFY_RETURN, { isErrorInjectable })).toBe('accepted')
     expect(attach('__x64_sys_getpid', A.BPF_TRACE_FENTRY, more)).toBe('__x64_sys_getpid is not sleepable')
+  })
+})
+
+describe('a helper that is not for every function', () => {
+  // Before its arguments are looked at.
+  test.each([
+    ['vfs_read', 147, 'helper call is not allowed in probe'],
+    ['filp_close', 147, 'R1 type=ctx expected=ptr_, trusted_ptr_, rcu_ptr_'],
+    ['bpf_sk_storage_free', 107, 'helper call is not allowed in probe'],
+    ['vfs_read', 107, 'R1 type=ctx expected=map_ptr'],
+  ])('in %s: %i', (name, helper, expected) => {
+    expect(attach(name, A.BPF_TRACE_FENTRY, { source: `call ${helper}\nr0 = 0\nexit` })).toBe(expected)
   })
 })
 
