@@ -127,6 +127,7 @@ const why = typeof objects === 'string' ? ` (skipped: ${objects})` : ''
 const options = {
   program: undefined as string | undefined,
   btf: undefined as string | undefined,
+  kconfig: undefined as string | undefined,
   json: false,
   states: false,
   stats: false,
@@ -201,11 +202,22 @@ describe.skipIf(typeof objects === 'string')(`programs that need a kernel${why}`
     kernel: (parseElf(object('kernel.c')) as ElfFile).section('.BTF')?.data as Uint8Array,
   })
 
+  const known = { btf: 'kernel', kconfig: 'config' }
+  const config = {
+    config: new TextEncoder().encode('# Linux/x86 6.18.9 Kernel Configuration\nCONFIG_HZ=250\n'),
+  }
+
+  test('are proved for all settings where those of the kernel are not given', () => {
+    const { out } = verify({ 'a.o': object('uses.bpf.c') }, { program: 'guarded', btf: 'kernel' }, kernel())
+    expect(out).toMatch(/^rejected guarded \(socket\): R\d invalid mem access 'scalar'/)
+  })
+
   test('are given its functions, symbols, settings, structs of functions and hooks', () => {
-    const { result, out, err } = verify({ 'a.o': object('uses.bpf.c') }, { btf: 'kernel' }, kernel())
+    const { result, out, err } = verify({ 'a.o': object('uses.bpf.c') }, known, { ...kernel(), ...config })
     expect(out.trimEnd().split('\n')).toEqual([
       'accepted function (tc)',
       'accepted symbol (socket)',
+      'accepted guarded (socket)',
       'accepted undo (struct_ops/undo)',
       'accepted hook (lsm.s/file_open)',
     ])

@@ -295,6 +295,7 @@ function addVerify(parent: Command, host: Host, finish: Finish): void {
     .argument('<objects...>', 'objects of clang')
     .option('-p, --program <name>', 'only this program')
     .option('--btf <file>', "a kernel's types, such as /sys/kernel/btf/vmlinux")
+    .option('--kconfig <file>', "a kernel's configuration, such as /proc/config.gz")
     .option('-j, --json', 'print a line of JSON for each program')
     .option('--states', 'print every instruction with the state of the registers')
     .option('--stats', 'print a table of time, instructions processed, states and stack')
@@ -305,6 +306,7 @@ function addVerify(parent: Command, host: Host, finish: Finish): void {
         ['anybpf verify --stats bpf/*.bpf.o', 'a table of what it took, for many'],
         ['anybpf verify mine.bpf.o -p on_packet --states', 'what is known at each instruction of one'],
         ['anybpf verify mine.bpf.o --btf /sys/kernel/btf/vmlinux', 'with the types of this kernel'],
+        ['anybpf verify mine.bpf.o --kconfig /boot/config-6.12', 'with settings of a kernel, for __kconfig'],
       ]),
     )
     .action(async (paths: readonly string[], options: VerifyOptions) => {
@@ -314,6 +316,7 @@ function addVerify(parent: Command, host: Host, finish: Finish): void {
           paths,
           program: options.program,
           btf: options.btf,
+          kconfig: options.kconfig,
           json: options.json === true,
           states: options.states === true,
           stats: options.stats === true,
@@ -325,6 +328,7 @@ function addVerify(parent: Command, host: Host, finish: Finish): void {
 interface VerifyOptions {
   readonly program?: string
   readonly btf?: string
+  readonly kconfig?: string
   readonly json?: true
   readonly states?: true
   readonly stats?: true

@@ -16,12 +16,18 @@ type Setting = boolean | number | bigint | string
 /** As libbpf's `enum libbpf_tristate`. */
 const TRISTATE: Readonly<Record<string, bigint>> = { n: 0n, y: 1n, m: 2n }
 
+/** What of a kernel is looked at for settings. */
+export type ConfigurationFacts = Pick<
+  KernelFacts,
+  'configuration' | 'version' | 'hasSyscallWrapper' | 'hasCookies'
+>
+
 /** The map's one value. */
 export function kconfigValue(
   spec: CollectionSpec,
   map: MapSpec,
   options: LoadOptions['kconfig'],
-  facts: KernelFacts,
+  facts: ConfigurationFacts,
 ): Uint8Array | LoadError {
   const value = new Uint8Array(map.valueSize)
   const given = typeof options === 'string' ? parseConfiguration(options) : options
@@ -49,7 +55,7 @@ const misfit = (extern: KconfigExtern, found: string): LoadError =>
     `extern '${extern.name}' is a ${extern.valueKind} of ${extern.size} bytes; ${found} does not fit`,
   )
 
-function whyMissing(extern: KconfigExtern, facts: KernelFacts): string {
+function whyMissing(extern: KconfigExtern, facts: ConfigurationFacts): string {
   if (!extern.name.startsWith('CONFIG_')) return 'nothing is known of it; give it as the option kconfig'
   return facts.configuration().size > 0
     ? "the kernel's configuration does not have it; declare it __weak, or give it as the option kconfig"
@@ -59,7 +65,7 @@ function whyMissing(extern: KconfigExtern, facts: KernelFacts): string {
 function settingOf(
   extern: KconfigExtern,
   given: ReadonlyMap<string, string> | Readonly<Record<string, Setting>> | undefined,
-  facts: KernelFacts,
+  facts: ConfigurationFacts,
 ): Setting | undefined | LoadError {
   const { name } = extern
   const text = given instanceof Map ? given.get(name) : undefined

@@ -32,7 +32,7 @@ describe.skipIf(linux === undefined)(`logs${why}`, () => {
     const types = kernelTypes()
     expect(spec.programs.length).toBeGreaterThan(0)
     for (const { name } of spec.programs) {
-      const input = inputOf(spec, name, types) as ProgramInput
+      const input = inputOf(spec, name, { types }) as ProgramInput
       for (const logLevel of [1, 2, 4]) {
         let theirs: string | undefined
         const options = {

@@ -1,6 +1,12 @@
 /** `anybpf verify OBJECT...`: is each program safe, and if not, why, where, and what to do. Needs no kernel. */
 import { Btf, BtfError } from '../../btf/index.ts'
-import { type CollectionSpec, ObjectError, objectName, openObject } from '../../client/index.ts'
+import {
+  type CollectionSpec,
+  ObjectError,
+  type OfflineKernel,
+  objectName,
+  openObject,
+} from '../../client/index.ts'
 import { explainRejection, prove } from '../../verifier/index.ts'
 import { coloursFor } from '../colours.ts'
 import { CliFailure, EXIT_FAILURE, EXIT_OK, explain } from '../failure.ts'
@@ -14,6 +20,8 @@ export interface VerifyArguments {
   readonly program: string | undefined
   /** Path of a kernel's types. */
   readonly btf: string | undefined
+  /** Path of a kernel's configuration. */
+  readonly kconfig: string | undefined
   readonly json: boolean
   readonly states: boolean
   readonly stats: boolean
@@ -29,6 +37,9 @@ export function runVerify(host: Host, options: VerifyArguments): number | CliFai
     if (parsed instanceof BtfError) return new CliFailure(`${options.btf}: ${parsed.message}`)
     kernelTypes = parsed
   }
+  const configuration = options.kconfig === undefined ? undefined : host.readFile(options.kconfig)
+  if (configuration instanceof CliFailure) return configuration
+  const kernel = { types: kernelTypes, configuration }
   const rows: StatisticsRow[] = []
   let failed = 0
   let found = 0
@@ -48,7 +59,7 @@ export function runVerify(host: Host, options: VerifyArguments): number | CliFai
       .map(({ name }) => name)
       .filter((name) => options.program === undefined || name === options.program)
     for (const name of names) {
-      const row = verifyProgram(host, options, { path, spec, name, kernelTypes })
+      const row = verifyProgram(host, options, { path, spec, name, kernel })
       found++
       if (row instanceof CliFailure) {
         host.stderr.write(row.toString())
@@ -93,17 +104,17 @@ interface Subject {
   readonly path: string
   readonly spec: CollectionSpec
   readonly name: string
-  readonly kernelTypes: Btf | undefined
+  readonly kernel: OfflineKernel
 }
 
 /** Verifies one program and prints what it came to; a failure where it could not be made ready. */
 function verifyProgram(
   host: Host,
   options: VerifyArguments,
-  { path, spec, name, kernelTypes }: Subject,
+  { path, spec, name, kernel }: Subject,
 ): StatisticsRow | CliFailure {
   const section = spec.programs.find((one) => one.name === name)?.section ?? ''
-  const input = inputOf(spec, name, kernelTypes)
+  const input = inputOf(spec, name, kernel)
   if (input instanceof CliFailure) return input
   if ('code' in input) {
     if (input.code !== 'environment') return explain(input, { path })

@@ -1,7 +1,13 @@
 /** What PROG_LOAD would be given for a program of an object, made without a kernel. */
 import { BPF_F_RDONLY_PROG, BPF_F_SLEEPABLE } from '../../abi/index.ts'
 import { Btf, BtfError } from '../../btf/index.ts'
-import { type CollectionSpec, type LoadError, type ObjectError, offlineProgram } from '../../client/index.ts'
+import {
+  type CollectionSpec,
+  type LoadError,
+  type ObjectError,
+  type OfflineKernel,
+  offlineProgram,
+} from '../../client/index.ts'
 import { decode } from '../../isa/index.ts'
 import type { FunctionInfo, MapSpec, ProgramInput, SourceLine } from '../../verifier/index.ts'
 import { CliFailure } from '../failure.ts'
@@ -10,11 +16,11 @@ import { CliFailure } from '../failure.ts'
 export function inputOf(
   spec: CollectionSpec,
   program: string,
-  kernelTypes: Btf | undefined,
+  kernel: OfflineKernel,
 ): ProgramInput | LoadError | ObjectError | CliFailure {
-  const offline = offlineProgram(spec, program, kernelTypes)
+  const offline = offlineProgram(spec, program, kernel)
   if ('code' in offline) return offline
-  const { linked, expectedAttachType, attachTo } = offline
+  const { linked, expectedAttachType, attachTo, kconfig } = offline
   const decoded = decode(linked.instructions)
   if (!decoded.ok) return new CliFailure(`${spec.name}: ${decoded.error.message}`)
   const types = spec.kernelBtf === undefined ? undefined : Btf.parse(spec.kernelBtf)
@@ -27,19 +33,24 @@ export function inputOf(
     flags: definition.sleepable ? BPF_F_SLEEPABLE : 0,
     license: spec.license,
     name: linked.name,
-    maps: spec.maps.map((map) => mapOf(map, btf)),
+    maps: spec.maps.map((map) => mapOf(map, btf, kconfig)),
     descriptors: [],
     functions: btf === undefined ? [] : functionsOf(linked.funcInfo),
     lines: btf === undefined ? [] : linesOf(btf, linked.lineInfo),
     logLevel: 0,
     ...(btf === undefined ? {} : { btf }),
-    ...(kernelTypes === undefined ? {} : { kernelTypes }),
+    ...(kernel.types === undefined ? {} : { kernelTypes: kernel.types }),
     ...(attachTo === undefined ? {} : { attach: { btfId: attachTo } }),
   }
 }
 
-function mapOf(map: CollectionSpec['maps'][number], btf: Btf | undefined): MapSpec {
+function mapOf(
+  map: CollectionSpec['maps'][number],
+  btf: Btf | undefined,
+  kconfig?: Uint8Array | undefined,
+): MapSpec {
   const isConstant = map.origin === 'rodata' || map.origin === 'kconfig'
+  const value = map.origin === 'kconfig' ? kconfig : map.origin === 'rodata' ? map.initialValue : undefined
   return {
     type: map.type,
     name: map.kernelName,
@@ -53,7 +64,7 @@ function mapOf(map: CollectionSpec['maps'][number], btf: Btf | undefined): MapSp
     frozen: map.frozen,
     ...(map.inner === undefined ? {} : { inner: mapOf(map.inner, btf) }),
     ...(btf === undefined ? {} : { btf }),
-    ...(map.origin === 'rodata' && map.initialValue !== undefined ? { value: map.initialValue } : {}),
+    ...(value === undefined ? {} : { value }),
   }
 }
 

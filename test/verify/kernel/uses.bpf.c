@@ -15,6 +15,7 @@ extern void bpf_rcu_read_unlock(void) __ksym;
 extern void not_there(void) __ksym __weak;
 extern const void init_task __ksym;
 extern const int CONFIG_HZ __kconfig __weak;
+extern const unsigned int LINUX_KERNEL_VERSION __kconfig;
 
 char _license[] SEC("license") = "GPL";
 
@@ -32,6 +33,12 @@ SEC("socket")
 int symbol(void *context)
 {
 	return &init_task != 0 ? CONFIG_HZ : 1;
+}
+
+SEC("socket")
+int guarded(void *context)
+{
+	return LINUX_KERNEL_VERSION < 6 << 16 ? *(volatile int *)8 : 0;
 }
 
 SEC("struct_ops/undo")
