@@ -1,9 +1,5 @@
 /** The system's libbpf with the running kernel, as an oracle: `libbpf-linux.c` compiled where it is needed. */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { COracle } from './c-oracle.ts'
 
 export interface LibbpfRun {
   readonly program: string
@@ -38,37 +34,23 @@ type Line =
   | { readonly kind: 'map'; readonly name: string; readonly value: string }
 
 export class LibbpfOnLinux implements Disposable {
-  readonly #directory: string
+  readonly #program: COracle
 
-  private constructor(directory: string) {
-    this.#directory = directory
+  private constructor(program: COracle) {
+    this.#program = program
   }
 
   /** The oracle, or why there is none here. */
   static open(): LibbpfOnLinux | string {
     if (process.platform !== 'linux') return 'needs Linux'
     if (process.getuid?.() !== 0) return 'needs root, for bpf(2)'
-    const directory = mkdtempSync(join(tmpdir(), 'libbpf-linux-'))
-    const oracle = new LibbpfOnLinux(directory)
-    const source = fileURLToPath(new URL('./libbpf-linux.c', import.meta.url))
-    try {
-      execFileSync('gcc', ['-O1', '-w', '-o', join(directory, 'oracle'), source, '-lbpf'], { stdio: 'pipe' })
-      return oracle
-    } catch (error) {
-      oracle[Symbol.dispose]()
-      return `needs gcc and libbpf-dev: ${String(error).split('\n')[0]}`
-    }
+    const program = COracle.compile('libbpf-linux')
+    return typeof program === 'string' ? program : new LibbpfOnLinux(program)
   }
 
   ask(object: string, packets: readonly Uint8Array[]): LibbpfOutcome {
     const hex = packets.map((packet) => Buffer.from(packet).toString('hex'))
-    const options = { encoding: 'utf8', maxBuffer: 2 ** 28 } as const
-    const { stdout, stderr, status } = spawnSync(join(this.#directory, 'oracle'), [object, ...hex], options)
-    if (status !== 0) throw new Error(`the oracle ended with ${status}:\n${stderr.slice(-2000)}`)
-    const lines = stdout
-      .split('\n')
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as Line)
+    const { lines, log } = this.#program.ask<Line>([object, ...hex])
     const values = new Map<string, string>()
     const runs: LibbpfRun[] = []
     let refused: LibbpfOutcome['refused']
@@ -79,10 +61,10 @@ export class LibbpfOnLinux implements Disposable {
         runs.push({ program, errno, returned, out })
       } else if (line.kind === 'map' && line.value !== '') values.set(line.name, line.value)
     }
-    return { refused, runs, values, log: stderr }
+    return { refused, runs, values, log }
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#directory, { recursive: true, force: true })
+    this.#program[Symbol.dispose]()
   }
 }

@@ -1,9 +1,5 @@
 /** The system's libbpf as an oracle: `libbpf-oracle.c` compiled where it is needed. */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { COracle } from './c-oracle.ts'
 
 /** What libbpf would send to a kernel. */
 export interface LibbpfAnswer {
@@ -32,36 +28,21 @@ type Line =
   | { readonly kind: 'program'; readonly name: string; readonly instructions: string }
 
 export class LibbpfOracle implements Disposable {
-  readonly #directory: string
+  readonly #program: COracle
 
-  private constructor(directory: string) {
-    this.#directory = directory
+  private constructor(program: COracle) {
+    this.#program = program
   }
 
   /** The oracle, or why there is none here. */
   static open(): LibbpfOracle | string {
     if (process.platform !== 'linux' || process.arch !== 'x64') return 'needs Linux on x86-64'
-    const directory = mkdtempSync(join(tmpdir(), 'libbpf-oracle-'))
-    const oracle = new LibbpfOracle(directory)
-    const source = fileURLToPath(new URL('./libbpf-oracle.c', import.meta.url))
-    try {
-      execFileSync('gcc', ['-O1', '-w', '-o', join(directory, 'oracle'), source, '-lbpf'], { stdio: 'pipe' })
-      return oracle
-    } catch (error) {
-      oracle[Symbol.dispose]()
-      return `needs gcc and libbpf-dev: ${String(error).split('\n')[0]}`
-    }
+    const program = COracle.compile('libbpf-oracle')
+    return typeof program === 'string' ? program : new LibbpfOracle(program)
   }
 
   ask({ object, btf = '-', kconfig = '' }: LibbpfQuestion): LibbpfAnswer {
-    const command = join(this.#directory, 'oracle')
-    const options = { encoding: 'utf8', maxBuffer: 2 ** 28 } as const
-    const { stdout, stderr, status } = spawnSync(command, [object, btf, kconfig], options)
-    if (status !== 0) throw new Error(`libbpf cannot open ${object} (${status}):\n${stderr.slice(-2000)}`)
-    const lines = stdout
-      .split('\n')
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as Line)
+    const { lines, log } = this.#program.ask<Line>([object, btf, kconfig])
     const maps = new Map<string, number>()
     const values = new Map<string, Uint8Array>()
     const programs = new Map<string, Uint8Array>()
@@ -75,10 +56,10 @@ export class LibbpfOracle implements Disposable {
         if (line.value !== '') values.set(line.name, bytesOf(line.value))
       }
     }
-    return { errno, maps, values, programs, log: stderr }
+    return { errno, maps, values, programs, log }
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#directory, { recursive: true, force: true })
+    this.#program[Symbol.dispose]()
   }
 }
