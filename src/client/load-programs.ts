@@ -80,10 +80,11 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   if (linked instanceof ObjectError) return new LoadError('program', name, linked.message)
   const relocated = context.relocator === undefined ? [] : relocateCore(linked, context.relocator)
   if (relocated instanceof CoreError) return new RelocationError(name, section, relocated)
-  const symbols = { spec: context.spec, facts: context.facts, fdOf: (map: string) => fdOf(context, map) }
+  const { facts, maps } = context
+  const references = { spec: context.spec, facts, fdOf: (map: string) => maps.get(map)?.fd }
   const fdArray: number[] = []
   for (const reference of linked.references) {
-    const failure = patchReference(symbols, linked.instructions, reference, fdArray)
+    const failure = patchReference(references, linked.instructions, reference, fdArray)
     if (failure !== undefined)
       return new LoadError(failure.code, failure.subject, `program '${name}': ${failure.message}`)
   }
@@ -109,12 +110,6 @@ export function loadOneProgram(context: ProgramContext, spec: ProgramSpec): Prog
   }
   if (options.logLevel) options.onLog?.(name, loaded.log)
   return new Program(syscalls, spec, loaded.result, context.usdt)
-}
-
-function fdOf({ maps }: ProgramContext, name: string): number {
-  const map = maps.get(name)
-  if (map === undefined) throw new Error(`a reference to map '${name}', which the Spec does not have`)
-  return map.fd
 }
 
 interface Loaded {

@@ -55,7 +55,8 @@ export function offlineProgram(
     const applied = relocator === undefined ? [] : relocateCore(linked, relocator)
     if (applied instanceof CoreError) return new RelocationError(programName, program.section, applied)
   }
-  const fdOf = (map: string): number => spec.maps.findIndex(({ name }) => name === map)
+  const places = new Map(spec.maps.map(({ name }, place) => [name, place]))
+  const fdOf = (map: string) => places.get(map)
   for (const reference of linked.references) {
     const failure = patchReference({ spec, fdOf, facts }, linked.instructions, reference, [])
     if (failure !== undefined)
@@ -91,7 +92,7 @@ function settings(spec: CollectionSpec, file: Uint8Array): Uint8Array | undefine
   const map = spec.maps.find(({ origin }) => origin === 'kconfig')
   if (map === undefined) return undefined
   const bytes = file[0] === 0x1f && file[1] === 0x8b ? gunzip(file) : file
-  if (bytes === undefined) return new LoadError('environment', '', "the kernel's configuration is damaged")
+  if (bytes === undefined) return new LoadError('bad-value', '', "the kernel's configuration is damaged")
   const text = new TextDecoder().decode(bytes)
   const configuration = parseConfiguration(text)
   const [, major, minor, patch] = HEADING.exec(text) ?? []

@@ -12,8 +12,8 @@ import type { CollectionSpec, LinkReference } from './spec/index.ts'
 
 export interface ReferenceContext {
   readonly spec: CollectionSpec
-  /** The descriptor of a map of the Spec's. */
-  fdOf(map: string): number
+  /** The descriptor of a map of the Spec's; undefined where it has no such map. */
+  fdOf(map: string): number | undefined
   readonly facts: SymbolFacts
 }
 
@@ -29,14 +29,14 @@ export function patchReference(
 ): LoadError | undefined {
   switch (reference.kind) {
     case 'map':
-      patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_FD, context.fdOf(reference.map), 0)
+      patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_FD, fdOf(context, reference.map), 0)
       return undefined
     case 'mapValue':
       patchWide(
         instructions,
         reference.instruction,
         BPF_PSEUDO_MAP_VALUE,
-        context.fdOf(reference.map),
+        fdOf(context, reference.map),
         reference.offset,
       )
       return undefined
@@ -45,7 +45,7 @@ export function patchReference(
       if (extern?.kind === 'kconfig') {
         const map = context.spec.maps.find(({ origin }) => origin === 'kconfig')
         if (map === undefined) throw new Error('a __kconfig extern without a .kconfig map')
-        const fd = context.fdOf(map.name)
+        const fd = fdOf(context, map.name)
         patchWide(instructions, reference.instruction, BPF_PSEUDO_MAP_VALUE, fd, extern.offset)
         return undefined
       }
@@ -128,4 +128,10 @@ function patchWide(instructions: Uint8Array, slot: number, source: number, low: 
   view.setUint8(at + 1, (view.getUint8(at + 1) & 0x0f) | (source << 4))
   view.setInt32(at + 4, low, true)
   view.setInt32(at + 12, high, true)
+}
+
+function fdOf(context: ReferenceContext, map: string): number {
+  const fd = context.fdOf(map)
+  if (fd === undefined) throw new Error(`a reference to map '${map}', which the Spec does not have`)
+  return fd
 }
