@@ -272,9 +272,10 @@ export function argumentContext(p: Proof, request: ContextRequest): ContextValue
         return missing()
     }
   } else typeId = parameters[n]!.type
-  // The list of packets to be freed is only handed on.
-  if (p.structOpsName === 'Qdisc_ops' && name === 'enqueue' && n === 2) {
-    const btfId = btf.find('bpf_sk_buff_ptr', BTF_KIND.STRUCT)
+  const rules = p.structOpsName === undefined ? undefined : structOpsRules(p, p.structOpsName)
+  const given = rules?.arguments?.[name]?.[n]
+  if (given !== undefined) {
+    const btfId = btf.find(given, BTF_KIND.STRUCT)
     return btfId === undefined ? undefined : { kind: BASE.BTF_ID | FLAG.TRUSTED, btf, btfId }
   }
   const type = btf.typeById(btf.resolve(typeId))

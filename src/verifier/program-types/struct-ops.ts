@@ -16,6 +16,8 @@ export interface StructOpsRules {
   readonly sleepable: readonly string[]
   /** Members of kernel structs that programs may write, by struct; `a/b.c` is member `c` of the struct `b` that `a` holds. */
   readonly writable: Readonly<Record<string, readonly string[]>>
+  /** Structs that arguments are pointers to where their types say otherwise, by member and place. */
+  readonly arguments?: Readonly<Record<string, Readonly<Record<number, string>>>>
   /** Of a store that runs over a member the log says less. */
   readonly isTerse?: boolean
 }
@@ -62,6 +64,8 @@ export const STRUCT_OPS: Readonly<Record<string, StructOpsRules>> = {
   Qdisc_ops: {
     unsupported: [],
     sleepable: [],
+    // The list of packets to be freed is only handed on.
+    arguments: { enqueue: { 2: 'bpf_sk_buff_ptr' } },
     writable: { Qdisc: ['limit', 'q.qlen', 'qstats'], sk_buff: ['tstamp', 'cb/qdisc_skb_cb.data'] },
   },
   hid_bpf_ops: {
