@@ -7,6 +7,7 @@ import { EFAULT, EINVAL, progLoadAttr } from '../../abi/index.ts'
 import { type Acceptance, isGplCompatible } from '../../verifier/index.ts'
 import { contextLayout } from '../contexts/layout.ts'
 import { translateContext } from '../contexts/translate.ts'
+import { later } from '../later.ts'
 import type { MapObject } from '../map-object.ts'
 import { ProgramFile } from '../program-object.ts'
 import { programTag } from '../program-tag.ts'
@@ -107,13 +108,4 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
   const fd = process.install(new ProgramFile(object), true)
   object.put()
   return fd
-}
-
-/** What `make` makes, made when it is first asked for. */
-function later<T>(make: () => T): () => T {
-  let made: T | undefined
-  return () => {
-    made ??= make()
-    return made
-  }
 }

@@ -3,8 +3,9 @@ import { BPF_ATTACH_TYPE, BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from 
 import type { BtfId } from '../../btf/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
-import { type ProgramInput, reject, type SourceLine, type VerifierVerdict } from '../../verifier/index.ts'
+import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
+import { later } from '../later.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
@@ -107,7 +108,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
   const { program, name, license, attach } = copied
   const btf = debugInfo.btf?.types
   const kernelTypes = kernelBtf?.types
-  let lines: readonly SourceLine[] | undefined
+  const lines = later(() => linesOf(debugInfo))
   const registersBytes = registerLayouts[port.architecture]?.sizeBytes
   return {
     ...(attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS ? { structOps: rulesOf(core) } : {}),
@@ -124,8 +125,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     functions: functionsOf(debugInfo),
     // Their texts are read for a log only.
     get lines() {
-      lines ??= linesOf(debugInfo)
-      return lines
+      return lines()
     },
     lineRecords: lineRecordsOf(debugInfo),
     mayWriteUserMemory: true,
