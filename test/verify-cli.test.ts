@@ -216,6 +216,7 @@ describe.skipIf(typeof objects === 'string')(`programs that need a kernel${why}`
     const { result, out, err } = verify({ 'a.o': object('uses.bpf.c') }, known, { ...kernel(), ...config })
     expect(out.trimEnd().split('\n')).toEqual([
       'accepted function (tc)',
+      'accepted flavours (tc)',
       'accepted symbol (socket)',
       'accepted guarded (socket)',
       'accepted undo (struct_ops/undo)',

@@ -2,10 +2,11 @@
  * What `__ksym` externs are in the running kernel: addresses of symbols, variables and functions by their types.
  *
  * An extern with a type (`extern const struct rq runqueues __ksym`, a function) is looked up in the kernel's BTF,
- * then in that of its modules, and must be of the same shape there. One without a type (`extern const void
- * init_task __ksym`) is an address. A weak one that is not there is 0.
+ * then in that of its modules, and must be of the same shape there. A function may be declared in flavours
+ * (`___suffix`), for kernels in which it takes other arguments; weak ones that do not fit are not there. One without a
+ * type (`extern const void init_task __ksym`) is an address. A weak one that is not there is 0.
  */
-import { areTypesCompatible, BTF_KIND, type Btf, type BtfId, cName } from '../btf/index.ts'
+import { areTypesCompatible, BTF_KIND, type Btf, type BtfId, cName, essentialName } from '../btf/index.ts'
 import { LoadError } from './errors.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import type { KsymExtern } from './spec/index.ts'
@@ -80,17 +81,19 @@ function lookUp(
   if (types instanceof LoadError) {
     return new LoadError(types.code, extern.name, `extern '${extern.name}': ${types.message}`, types.errno)
   }
-  const found = find(extern.name, kind, types, facts)
-  const what = kind === BTF_KIND.FUNC ? 'function' : 'variable'
+  const isFunction = kind === BTF_KIND.FUNC
+  const found = find(isFunction ? essentialName(extern.name) : extern.name, kind, types, facts)
+  const what = isFunction ? 'function' : 'variable'
   if (found === undefined) {
     if (!extern.isWeak) return unresolved(extern, `the kernel's types have no such ${what}`)
-    return kind === BTF_KIND.FUNC ? { kind: 'no-function' } : { kind: 'address', address: 0n }
+    return isFunction ? { kind: 'no-function' } : { kind: 'address', address: 0n }
   }
   const { btf, id, btfFd } = found
   const type = btf.typeById(id)
   if (type.kind !== BTF_KIND.VAR && type.kind !== BTF_KIND.FUNC) throw new Error('found another kind')
   const theirs = btf.resolve(type.type)
   if (areTypesCompatible(local, shape, btf, theirs) !== true) {
+    if (isFunction && extern.isWeak) return { kind: 'no-function' }
     const [ours, kernels] = [cName(local, shape), cName(btf, theirs)]
     return unresolved(extern, `expected the type '${ours}', found '${kernels}' in the kernel`)
   }

@@ -13,6 +13,8 @@ struct tcp_congestion_ops {
 extern void bpf_rcu_read_lock(void) __ksym;
 extern void bpf_rcu_read_unlock(void) __ksym;
 extern void not_there(void) __ksym __weak;
+extern void bpf_rcu_read_lock___old(int *lock) __ksym __weak;
+extern void bpf_rcu_read_unlock___new(void) __ksym __weak;
 extern const void init_task __ksym;
 extern const int CONFIG_HZ __kconfig __weak;
 extern const unsigned int LINUX_KERNEL_VERSION __kconfig;
@@ -26,6 +28,19 @@ int function(void *context)
 	bpf_rcu_read_unlock();
 	if (not_there)
 		not_there();
+	return 0;
+}
+
+/* The lock has another form in this kernel, the unlock is as the flavour says. */
+SEC("tc")
+int flavours(void *context)
+{
+	if (bpf_rcu_read_lock___old)
+		bpf_rcu_read_lock___old(0);
+	else
+		bpf_rcu_read_lock();
+	if (bpf_rcu_read_unlock___new)
+		bpf_rcu_read_unlock___new();
 	return 0;
 }
 
