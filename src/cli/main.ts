@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-import module from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { runKept } from './kept-code.ts'
 
-// Most of a short command is JavaScript that V8 compiles for the first time: Node 22.1 and later keep the result.
-const { enableCompileCache } = module as { enableCompileCache?: () => unknown }
-enableCompileCache?.()
-await import('./start.ts')
+const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+// The build makes one script of all modules; where there is none, as in the sources, they are loaded one by one.
+if (!runKept(beside('anybpf.cjs'), beside('start.js'))) await import('./start.ts')

@@ -12,4 +12,6 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
-process.exitCode = await runCli(nodeHost(), process.argv.slice(2), packageVersion())
+runCli(nodeHost(), process.argv.slice(2), packageVersion()).then((exitCode) => {
+  process.exitCode = exitCode
+})
