@@ -220,7 +220,6 @@ function bitwise(op: 'and' | 'or' | 'xor', d: Register, s: Register): void {
     d.umax = d.value | d.mask
   }
   signedFromUnsigned64(d)
-  updateBounds(d)
 }
 
 function unbound64(d: Register): void {
@@ -267,7 +266,6 @@ function shiftLeft(d: Register, by: number, is32: boolean): void {
   }
   lowShiftLeft(d, by)
   d.setTnum(tnumShiftLeft(d, by))
-  updateBounds(d)
 }
 
 function shiftRight(d: Register, by: number, is32: boolean): void {
@@ -285,7 +283,6 @@ function shiftRight(d: Register, by: number, is32: boolean): void {
   d.umin >>= BigInt(by)
   d.umax >>= BigInt(by)
   d.setUnbounded32()
-  updateBounds(d)
 }
 
 function shiftRightSigned(d: Register, by: number, is32: boolean): void {
@@ -303,7 +300,6 @@ function shiftRightSigned(d: Register, by: number, is32: boolean): void {
   d.setTnum(tnumShiftRightSigned(d, by, 64))
   unboundUnsigned64(d)
   d.setUnbounded32()
-  updateBounds(d)
 }
 
 function exact(op: AluOperation, a: bigint, b: bigint): bigint | undefined {
@@ -370,6 +366,8 @@ export function scalarOperation(op: AluOperation, d: Register, s: Register, is32
     case 'or':
     case 'xor':
       bitwise(op, d, s)
+      // What the bits say of the lower half is all that the upper one is made of.
+      if (is32) updateBounds(d)
       break
     case 'lsh':
     case 'rsh':

@@ -7,6 +7,8 @@
  * Source: H. Vishwanathan et al., "Sound, Precise, and Fast Abstract Interpretation with Tristate Numbers" (2022);
  * kernel/bpf/tnum.c of Linux 6.18 for which of several sound answers is given.
  */
+import { HalfTnum } from './half-tnum.ts'
+
 export interface Tnum {
   readonly value: bigint
   readonly mask: bigint
@@ -93,20 +95,23 @@ export function tnumUnion(a: Tnum, b: Tnum): Tnum {
   return { value: value & ~mask, mask }
 }
 
-/** Long multiplication, the partial products of an unknown bit being "either" of two sums. */
+/**
+ * Long multiplication, the partial products of an unknown bit being "either" of two sums: in 32-bit halves, as there are
+ * up to 64 of them.
+ */
 export function tnumMultiply(a: Tnum, b: Tnum): Tnum {
-  let sum: Tnum = { value: 0n, mask: 0n }
-  let value = a.value
-  let mask = a.mask
-  let multiplicand = b
-  while (value !== 0n || mask !== 0n) {
-    if (value & 1n) sum = tnumAdd(sum, multiplicand)
-    else if (mask & 1n) sum = tnumUnion(sum, tnumAdd(sum, multiplicand))
-    value >>= 1n
-    mask >>= 1n
-    multiplicand = tnumShiftLeft(multiplicand, 1)
+  const sum = new HalfTnum(0n, 0n)
+  const multiplicand = new HalfTnum(b.value, b.mask)
+  const factor = new HalfTnum(a.value, a.mask)
+  while (!factor.isZero) {
+    if ((factor.valueLow & 1) !== 0) sum.add(multiplicand, false)
+    else if ((factor.maskLow & 1) !== 0) sum.add(multiplicand, true)
+    // Whatever is added to what nothing is known of, nothing is known of it.
+    if (sum.isUnknown) return TNUM_UNKNOWN
+    factor.halve()
+    multiplicand.double()
   }
-  return sum
+  return sum.whole
 }
 
 /** Is every value of `a` and `b` possibly the same? */
