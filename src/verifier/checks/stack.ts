@@ -304,9 +304,9 @@ export function checkStackBounds(p: Proof, n: number, offset: number, size: numb
     min = Number(pointer.smin) + offset
     max = Number(pointer.smax) + offset + size
   }
-  const isOutside = min < -STACK_LIMIT || min > -1 || max > 0
-  if (isOutside || size < 0) {
-    const errno = size < 0 ? EFAULT : EACCES
+  const isOutside = min < -STACK_LIMIT || min > -1
+  if (isOutside || max > 0 || size < 0) {
+    const errno = isOutside ? EACCES : max > 0 ? EINVAL : EFAULT
     if (pointer.mask === 0n) {
       throw p.refuse(errno, `invalid ${what} stack R${n} off=${min} size=${size | 0}`)
     }
