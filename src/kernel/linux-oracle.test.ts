@@ -19,6 +19,7 @@ import { perfCases } from './testing/oracle-perf-cases.ts'
 import { programCases } from './testing/oracle-program-cases.ts'
 import { shapeCases } from './testing/oracle-shape-cases.ts'
 import { skbCases } from './testing/oracle-skb-cases.ts'
+import { unrunCases } from './testing/oracle-unrun-cases.ts'
 import { TinyPort } from './testing/tiny-port.ts'
 
 const cases = [
@@ -33,6 +34,7 @@ const cases = [
   ...skbCases(),
   ...shapeCases(),
   ...objectCases(),
+  ...unrunCases(),
 ]
 
 const missing = [

@@ -1,7 +1,7 @@
 /**
  * Helpers over what this kernel has nothing of: they answer as Linux does where there is nothing to be found.
  */
-import { EFAULT, EINVAL, ENOENT } from '../../abi/index.ts'
+import { EFAULT, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from '../../abi/index.ts'
 import { badMemory, failure, u32Of } from '../access.ts'
 import type { HelperBody } from '../environment.ts'
 
@@ -12,6 +12,26 @@ export const none: HelperBody = () => 0n
 export const invalid: HelperBody = () => failure(EINVAL)
 
 export const notFound: HelperBody = () => failure(ENOENT)
+
+/** No socket is of the kind that it would have to be. */
+export const unsupported: HelperBody = () => failure(EOPNOTSUPP)
+
+/** No packet is being written or read whose TCP options these would be. */
+export const forbidden: HelperBody = () => failure(EPERM)
+
+/** A message of no bytes: every place lies behind its end. */
+export const msgPullData: HelperBody = () => failure(EINVAL)
+export const msgChangeData: HelperBody = (_env, _r1, _r2, r3, r4) =>
+  u32Of(r3) === 0 && r4 === 0n ? 0n : failure(EINVAL)
+
+/** No sysctl is being read or written: what was asked for is zeroed. */
+export const sysctlText: HelperBody = (env, _r1, r2, r3) => {
+  const size = u32Of(r3)
+  const at = env.arena.check(r2, size, true)
+  if (at < 0) return badMemory(2, r2, size, 'write')
+  env.arena.bytes.fill(0, at, at + size)
+  return failure(EINVAL)
+}
 
 /** No socket is of any network: the first one's cookie. */
 export const firstNetns: HelperBody = () => 1n
