@@ -50,6 +50,7 @@ export const EMSGSIZE = 90
 export const EOPNOTSUPP = 95
 export const EAFNOSUPPORT = 97
 export const EADDRNOTAVAIL = 99
+export const ENETUNREACH = 101
 export const EALREADY = 114
 export const EINPROGRESS = 115
 export const ENOTSUPP = 524
@@ -103,6 +104,7 @@ const names: Readonly<Record<number, string>> = {
   [EAFNOSUPPORT]: 'EAFNOSUPPORT',
   [EROFS]: 'EROFS',
   [EADDRNOTAVAIL]: 'EADDRNOTAVAIL',
+  [ENETUNREACH]: 'ENETUNREACH',
   [EALREADY]: 'EALREADY',
   [ENOTSUPP]: 'ENOTSUPP',
 }

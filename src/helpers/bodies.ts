@@ -9,6 +9,7 @@ import * as dynptr from './bodies/dynptr.ts'
 import * as functionCall from './bodies/function-call.ts'
 import * as keyless from './bodies/keyless.ts'
 import * as kptr from './bodies/kptr.ts'
+import * as lwt from './bodies/lwt.ts'
 import * as maps from './bodies/maps.ts'
 import * as network from './bodies/network.ts'
 import * as output from './bodies/output.ts'
@@ -16,6 +17,7 @@ import * as print from './bodies/print.ts'
 import * as probeRead from './bodies/probe-read.ts'
 import * as redirect from './bodies/redirect.ts'
 import { redirectMap } from './bodies/redirect-map.ts'
+import * as segmentRoute from './bodies/segment-route.ts'
 import * as seq from './bodies/seq.ts'
 import * as skb from './bodies/skb.ts'
 import * as skbShape from './bodies/skb-shape.ts'
@@ -131,6 +133,10 @@ const bodiesByName = {
   bpf_skb_vlan_pop: skbShape.skbVlanPop,
   bpf_skb_change_proto: skbShape.skbChangeProto,
   bpf_skb_adjust_room: skbShape.skbAdjustRoom,
+  bpf_lwt_push_encap: lwt.lwtPushEncap,
+  bpf_lwt_seg6_action: segmentRoute.seg6Action,
+  bpf_lwt_seg6_store_bytes: absent.invalid,
+  bpf_lwt_seg6_adjust_srh: absent.invalid,
   bpf_get_hash_recalc: skbShape.getHashRecalc,
   bpf_skb_ecn_set_ce: skbShape.skbEcnSetCe,
   bpf_skb_set_tstamp: skbShape.skbSetTstamp,

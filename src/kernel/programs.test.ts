@@ -278,11 +278,11 @@ describe('loading', () => {
   test('a helper that Linux has and this kernel has not is refused as one of another type, unless no path leads to it', () => {
     const { caller } = setUp()
     const log = { text: '' }
-    const attr = { prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_LWT_XMIT }
+    const attr = { prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_KPROBE }
     // Whatever the arguments: who asks what a kernel has gives none, and looks for these words.
-    expect(caller.load('call bpf_lwt_push_encap\nr0 = 0\nexit', attr, log)).toBe(-EINVAL)
-    expect(log.text).toContain('program of this type cannot use helper bpf_lwt_push_encap#73')
-    const guarded = 'r0 = 0\nr1 = 9\nif r1 == 9 goto +2\ncall bpf_lwt_push_encap\nr0 = 0\nexit'
+    expect(caller.load('call bpf_find_vma\nr0 = 0\nexit', attr, log)).toBe(-EINVAL)
+    expect(log.text).toContain('program of this type cannot use helper bpf_find_vma#180')
+    const guarded = 'r0 = 0\nr1 = 9\nif r1 == 9 goto +2\ncall bpf_find_vma\nr0 = 0\nexit'
     expect(caller.load(guarded, attr)).toBeGreaterThan(0)
   })
 })

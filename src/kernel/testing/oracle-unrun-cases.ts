@@ -26,6 +26,7 @@ const SOCKOPT: Kind = {
   expected_attach_type: A.BPF_CGROUP_SETSOCKOPT,
 }
 const DEVICE: Kind = { prog_type: T.BPF_PROG_TYPE_CGROUP_DEVICE, expected_attach_type: A.BPF_CGROUP_DEVICE }
+const SEG6LOCAL: Kind = { prog_type: T.BPF_PROG_TYPE_LWT_SEG6LOCAL }
 
 /** 16 bytes of the stack, and their size. */
 const bytesIn = (pointer: number, size = 16) => `
@@ -61,6 +62,10 @@ const CALLS: readonly (readonly [string, Kind, string])[] = [
   ['get_retval', DEVICE, ''],
   ['set_retval', CONNECT, 'r1 = -1'],
   ['get_retval', SK_MSG, ''],
+  ['lwt_seg6_store_bytes', SEG6LOCAL, `${bytesIn(3)}\nr2 = 0`],
+  ['lwt_seg6_adjust_srh', SEG6LOCAL, 'r2 = 0\nr3 = 8'],
+  ['lwt_seg6_action', SEG6LOCAL, `${bytesIn(3)}\nr2 = 2`],
+  ['lwt_push_encap', SEG6LOCAL, `${bytesIn(3)}\nr2 = 2`],
 ]
 
 export function unrunCases(): OracleCase[] {
