@@ -105,6 +105,8 @@ const bodiesByName = {
   bpf_strtoul: text.strtoul,
   bpf_strncmp: text.strncmp,
   bpf_perf_event_output: output.perfEventOutput,
+  bpf_skb_output: output.packetOutput,
+  bpf_xdp_output: output.packetOutput,
   bpf_ringbuf_output: output.ringbufOutput,
   bpf_ringbuf_reserve: output.ringbufReserve,
   bpf_ringbuf_submit: output.ringbufSubmit,

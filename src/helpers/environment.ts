@@ -49,8 +49,10 @@ export interface HelperEnvironment {
   readonly timed?: TimedCalls | undefined
   /** Of an iterator's program: what it writes to, and the address of the `seq_file` that stands for it. */
   readonly seq?: { readonly address: bigint; readonly text: SeqText } | undefined
-  /** The packet of a run that has one. */
+  /** The packet of a run that has one; of a tracing program, that of the program that it traces. */
   readonly packetBuffer?: PacketBuffer | undefined
+  /** Pointer to the context that the packet belongs to. Absent: to the run's own. */
+  readonly packetContext?: bigint | undefined
   /** The map whose header is at `address`. */
   mapAt(address: bigint): BpfMap | undefined
   /** Nanoseconds since boot without the time spent suspended. */

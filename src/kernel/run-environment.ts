@@ -39,6 +39,8 @@ export interface Invocation {
   readonly probedAddress?: bigint
   readonly cookie?: bigint
   readonly packet?: PacketBuffer
+  /** Pointer to the context that the packet belongs to, where that is another program's. */
+  readonly packetContext?: bigint
   /** What the program may ask of the process that has it run. */
   readonly system?: SystemCalls
   /** What an iterator's program writes to. */
@@ -60,6 +62,7 @@ export class Environment implements RunEnvironment {
   readonly objects: ObjectHeap
   readonly timed: TimedCalls
   readonly packetBuffer: PacketBuffer | undefined
+  readonly packetContext: bigint
   readonly system: SystemCalls | undefined
   readonly seq: RunEnvironment['seq']
   readonly #localStorage: Invocation['localStorage']
@@ -77,6 +80,7 @@ export class Environment implements RunEnvironment {
     this.cpu = invocation.cpu
     this.context = invocation.context
     this.packetBuffer = invocation.packet
+    this.packetContext = invocation.packetContext ?? invocation.context
     this.system = invocation.system
     this.seq = invocation.seq
     this.#localStorage = invocation.localStorage

@@ -59,8 +59,15 @@ export class ProgramRunner {
    * Runs a tracing program at a call of another program's function. That may itself be a program at such a call, each
    * has arguments of its own; only itself a program does not run inside of.
    */
-  runAround(program: ProgramObject, cpu: number, call: FunctionCall, address: bigint, cookie: bigint): void {
+  runAround(
+    program: ProgramObject,
+    outer: RunEnvironment,
+    call: FunctionCall,
+    address: bigint,
+    cookie: bigint,
+  ): void {
     const { arena } = this.host
+    const { cpu, packetBuffer: packet } = outer
     if (program.running.has(cpu)) {
       program.recursionMisses++
       this.recursionMisses++
@@ -73,7 +80,13 @@ export class ProgramRunner {
     }
     const context = block + CALL_HEADER_BYTES
     writeCall(arena.view, context, call)
-    const at = { cpu, context: arena.address(context), probedAddress: address, cookie }
+    const at = {
+      cpu,
+      context: arena.address(context),
+      probedAddress: address,
+      cookie,
+      ...(packet === undefined ? {} : { packet, packetContext: outer.packetContext ?? outer.context }),
+    }
     program.running.add(cpu)
     try {
       this.run(program, at)
@@ -91,7 +104,7 @@ export class ProgramRunner {
       context,
       probedAddress: outer.probedAddress(),
       cookie: outer.attachCookie(),
-      ...(packet === undefined ? {} : { packet }),
+      ...(packet === undefined ? {} : { packet, packetContext: outer.packetContext ?? context }),
       ...(system === undefined ? {} : { system }),
     })
     // Statistics are the caller's: it is one program that runs.

@@ -105,14 +105,14 @@ export class Trampoline implements ProgramHook {
 
   #run(
     attached: readonly Attached[],
-    { cpu }: RunEnvironment,
+    environment: RunEnvironment,
     values: BigUint64Array,
     returned?: bigint,
   ): void {
     const address = functionAddress(this.#function.start)
     for (const { program, cookie } of attached) {
       const result = returned === undefined ? {} : { returned }
-      this.#runner.runAround(program, cpu, { values, ...result }, address, cookie)
+      this.#runner.runAround(program, environment, { values, ...result }, address, cookie)
     }
   }
 }

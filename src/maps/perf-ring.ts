@@ -31,6 +31,7 @@ import type { Region } from './ringbuf.ts'
 
 const lostRecord = struct('PERF_RECORD_LOST', { type: u32, misc_and_size: u32, id: u64, lost: u64 })
 const RAW_SIZE_BYTES = 4
+const NOTHING = new Uint8Array(0)
 
 export interface PerfRingOptions {
   /** Pages of records: a power of two. */
@@ -100,10 +101,10 @@ export class PerfRing implements Disposable {
 
   /**
    * Writes a PERF_RECORD_SAMPLE with PERF_SAMPLE_RAW: u32 size, then `size` bytes, of which the first
-   * `sizeBytes` are those at arena offset `data` and the rest pads to 8. Returns 0, or -ENOSPC.
+   * `sizeBytes` are those at arena offset `data`, `more` comes next and the rest pads to 8. Returns 0, or -ENOSPC.
    */
-  outputSample(data: number, sizeBytes: number): number {
-    const body = roundUp(sizeBytes + RAW_SIZE_BYTES, 8)
+  outputSample(data: number, sizeBytes: number, more: Uint8Array = NOTHING): number {
+    const body = roundUp(sizeBytes + more.length + RAW_SIZE_BYTES, 8)
     const total = perfEventHeader.size + body
     const lostTotal = this.#lost > 0 ? lostRecord.size : 0
     if (this.#size - 1 - (this.#head - this.#tail()) < total + lostTotal || total > 0xffff) {
@@ -114,7 +115,8 @@ export class PerfRing implements Disposable {
     this.#put(perfEventHeader.encode({ type: PERF_RECORD_SAMPLE, misc: 0, size: total }))
     this.#put(u32Bytes(body - RAW_SIZE_BYTES))
     this.#put(this.#arena.bytes.subarray(data, data + sizeBytes))
-    this.#put(new Uint8Array(body - RAW_SIZE_BYTES - sizeBytes))
+    this.#put(more)
+    this.#put(new Uint8Array(body - RAW_SIZE_BYTES - sizeBytes - more.length))
     this.#publish()
     return 0
   }

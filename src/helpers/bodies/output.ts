@@ -1,8 +1,10 @@
 /** Helpers that send data to user space. Source: bpf-helpers(7); Documentation/bpf/ringbuf.rst of Linux. */
 import {
+  BPF_F_CTXLEN_MASK,
   BPF_F_CURRENT_CPU,
   BPF_F_INDEX_MASK,
   E2BIG,
+  EFAULT,
   EINVAL,
   ENOENT,
   ENOSPC,
@@ -10,7 +12,8 @@ import {
 } from '../../abi/index.ts'
 import { type PerfOutputTarget, ReferenceArray, RingBuffer } from '../../maps/index.ts'
 import { badMap, badMemory, badRecord, failure, u32Of } from '../access.ts'
-import type { HelperBody, HelperEnvironment } from '../environment.ts'
+import type { HelperBody, HelperEnvironment, HelperResult } from '../environment.ts'
+import { packetAt } from './packet.ts'
 
 const NOT_A_RING = 'which is no ring buffer'
 
@@ -49,21 +52,44 @@ export const ringbufQuery: HelperBody = (env, r1, r2) => {
   return ring instanceof RingBuffer ? BigInt(ring.query(r2)) : badMap(1, r1, NOT_A_RING)
 }
 
-/** Takes the CPU's own entry, or the one that the low 32 bits of `r3` name; it must be active on this CPU. */
-export const perfEventOutput: HelperBody = (env, _r1, r2, r3, r4, r5) => {
-  const map = env.mapAt(r2)
-  if (!(map instanceof ReferenceArray)) return badMap(2, r2, 'which is no perf event array')
-  const size = sizeOf(r5)
-  const data = env.arena.check(r4, size, false)
-  if (data < 0) return badMemory(4, r4, size, 'read')
-  if ((r3 & ~BPF_F_INDEX_MASK) !== 0n) return failure(EINVAL)
-  const index = r3 === BPF_F_CURRENT_CPU ? env.cpu : Number(r3)
+const NO_BYTES = new Uint8Array(0)
+
+/** A program over packets may have some of its packet follow: how much is in the upper half of the flags. */
+export const perfEventOutput: HelperBody = (env, r1, r2, r3, r4, r5) =>
+  outputSample(env, r2, r3, r4, r5, packetAt(env, r1)?.bytes())
+
+/** For programs that trace a program over packets: the context that r1 points to is that program's. */
+export const packetOutput: HelperBody = (env, r1, r2, r3, r4, r5) =>
+  outputSample(env, r2, r3, r4, r5, packetAt(env, r1)?.bytes() ?? NO_BYTES)
+
+/** Takes the CPU's own entry, or the one that the low 32 bits of the flags name; it must be active on this CPU. */
+function outputSample(
+  env: HelperEnvironment,
+  mapAddress: bigint,
+  flags: bigint,
+  from: bigint,
+  sizeBytes: bigint,
+  packet: Uint8Array | undefined,
+): HelperResult {
+  const map = env.mapAt(mapAddress)
+  if (!(map instanceof ReferenceArray)) return badMap(2, mapAddress, 'which is no perf event array')
+  const size = sizeOf(sizeBytes)
+  const data = env.arena.check(from, size, false)
+  if (data < 0) return badMemory(4, from, size, 'read')
+  if ((flags & ~(BPF_F_INDEX_MASK | (packet === undefined ? 0n : BPF_F_CTXLEN_MASK))) !== 0n) {
+    return failure(EINVAL)
+  }
+  const follows = Number((flags & BPF_F_CTXLEN_MASK) >> 32n)
+  if (packet !== undefined && follows > packet.length) return failure(EFAULT)
+  const entry = flags & BPF_F_INDEX_MASK
+  const index = entry === BPF_F_CURRENT_CPU ? env.cpu : Number(entry)
   if (index >= map.definition.maxEntries) return failure(E2BIG)
   const event = map.entryAt(index) as PerfOutputTarget | undefined
   if (event === undefined) return failure(ENOENT)
   if (!event.takesBpfOutput) return failure(EINVAL)
   if (event.activeCpu !== env.cpu) return failure(EOPNOTSUPP)
-  return event.ring === undefined ? failure(ENOSPC) : BigInt(event.ring.outputSample(data, size))
+  if (event.ring === undefined) return failure(ENOSPC)
+  return BigInt(event.ring.outputSample(data, size, packet?.subarray(0, follows)))
 }
 
 /** The ring that a record belongs to, found through the record's header. */

@@ -4,16 +4,18 @@ import type { HelperEnvironment, HelperFault } from '../environment.ts'
 
 type Kind = PacketBuffer['kind']
 
+/** The packet whose context this is, as the program or the one that it traces has it. */
+export const packetAt = (env: HelperEnvironment, context: bigint): PacketBuffer | undefined =>
+  context === (env.packetContext ?? env.context) ? env.packetBuffer : undefined
+
 /** The packet of the run, where r1 is its context and the packet one of these kinds. */
 export function packetOf(
   env: HelperEnvironment,
   context: bigint,
   ...kinds: readonly Kind[]
 ): PacketBuffer | HelperFault {
-  const { packetBuffer } = env
-  if (packetBuffer !== undefined && context === env.context && kinds.includes(packetBuffer.kind)) {
-    return packetBuffer
-  }
+  const packet = packetAt(env, context)
+  if (packet !== undefined && kinds.includes(packet.kind)) return packet
   const reason = `R1 is 0x${context.toString(16)}, which is not the context of a packet`
   return { kind: 'fault', argument: 1, address: context, sizeBytes: 0, access: 'read', reason }
 }
