@@ -57,19 +57,13 @@ describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
     const target = loadTyped(caller, source, [declaration], { prog_type })
     expect(target.fd).toBeGreaterThan(0)
 
-    const load = (attachType: number, helper: string, flags: bigint, size: number) =>
+    /** A program that finds the target's context in r1, and leaves its answer in r0. */
+    const load = (attachType: number, source: string) =>
       loadTyped(
         caller,
         `
         r1 = *(u64 *)(r1 +0)
-        r2 = 0x1122334455 ll
-        *(u64 *)(r10 -8) = r2
-        r2 = map[fd:${events}]
-        r3 = ${flags} ll
-        r4 = r10
-        r4 += -8
-        r5 = ${size}
-        call ${helper}
+        ${source}
         r1 = map[fd:${answers}][0]
         *(u64 *)(r1 +0) = r0
         r0 = 0
@@ -82,9 +76,18 @@ describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
           attach_btf_id: target.id('main'),
         },
       )
+    const output = (helper: string, flags: bigint, size = 5) => `
+        r2 = 0x1122334455 ll
+        *(u64 *)(r10 -8) = r2
+        r2 = map[fd:${events}]
+        r3 = ${flags} ll
+        r4 = r10
+        r4 += -8
+        r5 = ${size}
+        call ${helper}`
     /** Traces one run: the answer, and the sample, its size and its contents. */
-    const trace = (attachType: number, helper: string, flags: bigint, size = 5) => {
-      const tracer = load(attachType, helper, flags, size)
+    const trace = (attachType: number, source: string) => {
+      const tracer = load(attachType, source)
       expect(tracer.log).toContain('processed')
       const link = caller.bpf(
         'BPF_LINK_CREATE',
@@ -103,7 +106,7 @@ describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
       const page = client.memory.view(ring, 4096)
       return Number(new DataView(page.buffer, page.byteOffset).getBigUint64(PERF_MMAP_DATA_HEAD, true))
     }
-    return { load, trace }
+    return { load, output, trace }
   }
 
   function sampleOf(bytes: Uint8Array) {
@@ -124,33 +127,44 @@ describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
   const bytes = (count: number) => (BigInt(count) << 32n) | CURRENT_CPU
 
   test('bpf_xdp_output: the frame before and after the program', () => {
-    const { trace } = xdp()
-    const entry = trace(BPF_TRACE_FENTRY, 'bpf_xdp_output', bytes(33))
+    const { output, trace } = xdp()
+    const entry = trace(BPF_TRACE_FENTRY, output('bpf_xdp_output', bytes(33)))
     expect(entry).toEqual({ answer: 0, sample: holding(5, FRAME.subarray(0, 33)) })
-    const exit = trace(BPF_TRACE_FEXIT, 'bpf_xdp_output', bytes(50), 8)
+    const exit = trace(BPF_TRACE_FEXIT, output('bpf_xdp_output', bytes(50), 8))
     expect(exit).toEqual({ answer: 0, sample: holding(8, FRAME.subarray(14)) })
   })
 
   test('bpf_skb_output: the packet before and after the program', () => {
-    const { trace } = skb()
-    const entry = trace(BPF_TRACE_FENTRY, 'bpf_skb_output', bytes(64))
+    const { output, trace } = skb()
+    const entry = trace(BPF_TRACE_FENTRY, output('bpf_skb_output', bytes(64)))
     expect(entry).toEqual({ answer: 0, sample: holding(5, FRAME) })
-    const exit = trace(BPF_TRACE_FEXIT, 'bpf_skb_output', bytes(20), 0)
+    const exit = trace(BPF_TRACE_FEXIT, output('bpf_skb_output', bytes(20), 0))
     expect(exit).toEqual({ answer: 0, sample: holding(0, FRAME.subarray(0, 20)) })
-    expect(trace(BPF_TRACE_FEXIT, 'bpf_skb_output', bytes(21))).toEqual({
-      answer: -EFAULT,
-      sample: undefined,
-    })
+    const tooLong = trace(BPF_TRACE_FEXIT, output('bpf_skb_output', bytes(21)))
+    expect(tooLong).toEqual({ answer: -EFAULT, sample: undefined })
   })
 
   test('no packet, more than there is, flags that there are not', () => {
-    const { trace } = xdp()
-    const send = (flags: bigint) => trace(BPF_TRACE_FENTRY, 'bpf_xdp_output', flags)
+    const { load, output, trace } = xdp()
+    const send = (flags: bigint) => trace(BPF_TRACE_FENTRY, output('bpf_xdp_output', flags))
     expect(send(CURRENT_CPU)).toEqual({ answer: 0, sample: holding(5, FRAME.subarray(0, 0)) })
     expect(send(bytes(65))).toEqual({ answer: -EFAULT, sample: undefined })
     expect(send(bytes(64) | (1n << 52n))).toEqual({ answer: -EINVAL, sample: undefined })
     // A frame is no socket buffer.
-    const { load } = xdp()
-    expect(load(BPF_TRACE_FENTRY, 'bpf_skb_output', CURRENT_CPU, 5).log).toContain('expected')
+    expect(load(BPF_TRACE_FENTRY, output('bpf_skb_output', CURRENT_CPU)).log).toContain('expected')
+  })
+
+  test('the length of the frame, and where it came in', () => {
+    const { trace } = xdp()
+    const answer = (attachType: number, source: string) => trace(attachType, source).answer
+    expect(answer(BPF_TRACE_FENTRY, 'call bpf_xdp_get_buff_len')).toBe(64)
+    expect(answer(BPF_TRACE_FEXIT, 'call bpf_xdp_get_buff_len')).toBe(50)
+    // xdp->rxq->dev->ifindex, xdp->rxq->queue_index; skb->dev->ifindex
+    const rxq = 'r1 = *(u64 *)(r1 +48)'
+    const device = `${rxq}\nr1 = *(u64 *)(r1 +0)\nr0 = *(u32 *)(r1 +0)`
+    expect(answer(BPF_TRACE_FENTRY, device)).toBe(1)
+    expect(answer(BPF_TRACE_FENTRY, `${rxq}\nr0 = *(u32 *)(r1 +8)`)).toBe(0)
+    const ofSkb = skb().trace(BPF_TRACE_FENTRY, 'r1 = *(u64 *)(r1 +216)\nr0 = *(u32 *)(r1 +0)')
+    expect(ofSkb.answer).toBe(1)
   })
 })

@@ -1,7 +1,7 @@
 /** Test runs of flow dissectors. Source: bpf_prog_test_run_flow_dissector() of net/bpf/test_run.c of Linux. */
 import { EINVAL, ENOMEM } from '../../abi/index.ts'
 import { PacketBuffer } from '../../memory/index.ts'
-import { SK_BUFF, SK_BUFF_BYTES } from '../contexts/layout.ts'
+import { PACKET_POINTERS_BYTES, SK_BUFF, SK_BUFF_BYTES } from '../contexts/layout.ts'
 import {
   isZeroBetween,
   readContext,
@@ -35,7 +35,7 @@ export function runFlowDissector(request: TestRequest): number {
   }
   const flags = given === undefined ? 0 : new DataView(given.buffer).getUint32(KEYS.flags, true)
 
-  const context = core.arena.allocate(SK_BUFF_BYTES + 3 * 8)
+  const context = core.arena.allocate(SK_BUFF_BYTES + PACKET_POINTERS_BYTES)
   if (context === undefined) return -ENOMEM
   const keys = core.arena.allocate(FLOW_KEYS_BYTES)
   const packet =

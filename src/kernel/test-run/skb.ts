@@ -8,7 +8,8 @@
 import { EBADMSG, EINVAL, ENODEV, ENOMEM } from '../../abi/index.ts'
 import { checksumOf, foldChecksum } from '../../helpers/checksum.ts'
 import { type Arena, PacketBuffer } from '../../memory/index.ts'
-import { SK_BUFF, SK_BUFF_BYTES } from '../contexts/layout.ts'
+import { DEVICE_BYTES, LOOPBACK, writeDevice } from '../contexts/device.ts'
+import { PACKET_POINTERS_BYTES, SK_BUFF, SK_BUFF_BYTES } from '../contexts/layout.ts'
 import type { SocketBufferRun } from '../program-types.ts'
 import {
   isZeroBetween,
@@ -26,7 +27,6 @@ const PAGE = 4096
 const HEADROOM = 64
 /** struct skb_shared_info. */
 const TAILROOM = 320
-const LOOPBACK = 1
 const AF_INET = 2
 const AF_INET6 = 10
 const MOST_WIRE_BYTES = 65536
@@ -88,7 +88,8 @@ export function runWithSocketBuffer(request: TestRequest, how: SocketBufferRun):
   if (refusal !== 0) return refusal
 
   const { arena } = core
-  const context = arena.allocate(SK_BUFF_BYTES + 3 * 8)
+  const deviceAt = SK_BUFF_BYTES + PACKET_POINTERS_BYTES
+  const context = arena.allocate(deviceAt + DEVICE_BYTES)
   if (context === undefined) return -ENOMEM
   const socket = arena.allocate(SOCKET_BYTES, { access: 'read' })
   const packet =
@@ -113,6 +114,7 @@ export function runWithSocketBuffer(request: TestRequest, how: SocketBufferRun):
   packet.macHeader = -headerBytes
   packet.networkHeader = ETHERNET_HEADER - headerBytes
   describePacket(arena, context, socket, frame)
+  writeDevice(arena, context + deviceAt)
   if (given !== undefined && described !== undefined) {
     takeContext(arena, context, given, described, packet.lengthBytes)
   }

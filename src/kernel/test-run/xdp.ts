@@ -8,7 +8,8 @@
  */
 import { BPF_ATTACH_TYPE, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../../abi/index.ts'
 import { PacketBuffer } from '../../memory/index.ts'
-import { XDP_MD, XDP_MD_BYTES } from '../contexts/layout.ts'
+import { LOOPBACK, QUEUE_BYTES, writeQueue } from '../contexts/device.ts'
+import { PACKET_POINTERS_BYTES, XDP_MD, XDP_MD_BYTES } from '../contexts/layout.ts'
 import { readContext, readData, runProgram, type TestRequest, writeContext, writeResult } from './request.ts'
 
 const BPF_F_TEST_XDP_LIVE_FRAMES = 2
@@ -20,7 +21,6 @@ const FRAME_BYTES = 40
 const MOST_META = 255
 const ETHERNET_HEADER = 14
 const MOST_FRAGMENTS = 17
-const LOOPBACK = 1
 
 export function runXdp(request: TestRequest): number {
   const { attr, call, program } = request
@@ -52,7 +52,8 @@ export function runXdp(request: TestRequest): number {
   if (device !== 0) return device
   if (Math.ceil((total - linear) / PAGE) > MOST_FRAGMENTS) return -ENOMEM
 
-  const context = core.arena.allocate(XDP_MD_BYTES + 3 * 8)
+  const queueAt = XDP_MD_BYTES + PACKET_POINTERS_BYTES
+  const context = core.arena.allocate(queueAt + QUEUE_BYTES)
   if (context === undefined) return -ENOMEM
   const packet = PacketBuffer.create(core.arena, {
     kind: 'xdp',
@@ -69,6 +70,7 @@ export function runXdp(request: TestRequest): number {
     return -ENOMEM
   }
   core.arena.view.setUint32(context + XDP_MD.ingress_ifindex, LOOPBACK, true)
+  writeQueue(core.arena, context + queueAt)
   const result = runProgram(request, { cpu: 0, context: core.arena.address(context), packet })
   const after = packet.bytesWithMeta().slice()
   described?.setUint32(XDP_MD.data, packet.metaBytes, true)
