@@ -1,6 +1,7 @@
 /**
- * Routes by segments that no Linux can be asked for in a test run, since it then follows a null pointer: in a header of
- * their own, and with a signature. test/linux/lwt-encap.test.ts compares the others.
+ * Headers that lightweight tunnels put before packets. test/linux/lwt-encap.test.ts compares them with Linux's, all but
+ * routes by segments that no Linux can be asked for in a test run, since it then follows a null pointer: those in a header
+ * of their own, and with a signature.
  */
 import { describe, expect, test } from 'vitest'
 import { BPF_PROG_TYPE, EINVAL, ENETUNREACH, ENOENT, progTestRunAttr } from '../abi/index.ts'
@@ -8,6 +9,7 @@ import { createKernel } from './kernel.ts'
 import { Caller, u32 } from './testing/caller.ts'
 import { TinyPort } from './testing/tiny-port.ts'
 
+const { BPF_PROG_TYPE_LWT_IN, BPF_PROG_TYPE_LWT_XMIT } = BPF_PROG_TYPE
 const SIGNED = 8
 const [IPV4, IPV6] = [0x0800, 0x86dd]
 const HERE = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
@@ -28,17 +30,17 @@ function frameOf(etherType: number): Uint8Array {
 
 describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
   /** What bpf_lwt_push_encap answers, and the packet after it. */
-  function push(mode: number, route: Uint8Array, frame: Uint8Array) {
+  function push(mode: number, header: Uint8Array, frame: Uint8Array, type: number = BPF_PROG_TYPE_LWT_IN) {
     const kernel = createKernel({ port: new TinyPort(), engine })
     const client = kernel.openClient()
     const caller = new Caller(client)
     const map = caller.createArray(256)
     const value = new Uint8Array(256)
-    value.set(route)
+    value.set(header)
     caller.update(map, u32(0), value)
     const prog_fd = caller.load(
-      `r2 = ${mode}\nr3 = map[fd:${map}][0]\nr4 = ${route.length}\ncall bpf_lwt_push_encap\nexit`,
-      { prog_type: BPF_PROG_TYPE.BPF_PROG_TYPE_LWT_IN },
+      `r2 = ${mode}\nr3 = map[fd:${map}][0]\nr4 = ${header.length}\ncall bpf_lwt_push_encap\nexit`,
+      { prog_type: type },
     )
     const data_out = client.memory.allocate(1024)
     const data_in = caller.put(frame)
@@ -50,6 +52,23 @@ describe.each(['interpreter', 'jit'] as const)('by the %s', (engine) => {
       packet: [...client.memory.view(data_out, data_size_out).subarray(14)],
     }
   }
+
+  test('an IP header, whose checksum is made where it has none', () => {
+    const frame = frameOf(IPV6)
+    const gre = [0, 0, 0x86, 0xdd]
+    const addresses = [10, 0, 0, 1, 10, 0, 0, 2]
+    const header = (sum: number[]) =>
+      Uint8Array.from([0x45, 0, 0, 84, 0, 0, 0, 0, 64, 47, ...sum, ...addresses, ...gre])
+    for (const type of [BPF_PROG_TYPE_LWT_IN, BPF_PROG_TYPE_LWT_XMIT]) {
+      const pushed = (sum: number[]) => push(2, header(sum), frame, type)
+      expect(pushed([0, 0])).toEqual({ answer: 0, packet: [...header([0x66, 0x79]), ...frame.subarray(14)] })
+      expect(pushed([1, 2])).toEqual({ answer: 0, packet: [...header([1, 2]), ...frame.subarray(14)] })
+      const short = push(2, header([0, 0]).subarray(0, 19), frame, type)
+      expect(short).toEqual({ answer: -EINVAL, packet: [...frame.subarray(14)] })
+    }
+    // On the way out, no routes by segments.
+    expect(push(1, routeBy(FIRST), frame, BPF_PROG_TYPE_LWT_XMIT).answer).toBe(-EINVAL)
+  })
 
   test('a header of its own takes class, flow and hops of an IPv6 packet', () => {
     const frame = frameOf(IPV6)
