@@ -33,25 +33,24 @@ function countPeak(p: Proof): void {
 
 function sameCallsites(a: State, b: State): boolean {
   if (a.frames.length !== b.frames.length) return false
-  return a.frames.every((frame, i) => frame.callsite === (b.frames[i] as Frame).callsite)
+  for (let f = 0; f < a.frames.length; f++) {
+    if ((a.frames[f] as Frame).callsite !== (b.frames[f] as Frame).callsite) return false
+  }
+  return true
 }
 
 /** The loop that `state` is in, with the calls that led there; undefined outside of loops. */
 function loopKey(p: Proof, state: State): string | undefined {
-  if (state.frames.length === 1) {
-    const { instruction } = state
-    const component = p.notes.component[instruction] as number
-    if (component !== 0) return `${component}`
-    return p.notes.callsCallback[instruction] === 1 ? `@${instruction}` : undefined
-  }
-  const calls: number[] = []
+  const { component, callsCallback } = p.notes
   for (let f = 0; f < state.frames.length; f++) {
     const at = frameInstruction(state, f)
-    const component = p.notes.component[at] as number
-    if (component !== 0) return [...calls, component].join()
+    const number = component[at] as number
     // A helper that calls back goes round as a loop does. (Linux cuts later rounds at states whose marks are not final.)
-    if (p.notes.callsCallback[at] === 1) return [...calls, `@${at}`].join()
-    if (f < state.frames.length - 1) calls.push(at)
+    if (number === 0 && callsCallback[at] !== 1) continue
+    const loop = number !== 0 ? `${number}` : `@${at}`
+    if (f === 0) return loop
+    const calls = state.frames.slice(1, f + 1).map(({ callsite }) => callsite)
+    return `${calls.join()},${loop}`
   }
   return undefined
 }
@@ -141,6 +140,7 @@ function resumeUncovered(p: Proof, visit: LoopVisit): boolean {
 }
 
 function leaveLoop(p: Proof, state: State): void {
+  if (p.loops.size === 0) return
   const key = loopKey(p, state)
   if (key === undefined) return
   const visit = p.loops.get(key)

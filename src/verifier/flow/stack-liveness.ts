@@ -13,9 +13,9 @@
  */
 
 import type { Proof } from '../proof.ts'
-import type { State } from '../state/state.ts'
+import type { Frame, State } from '../state/state.ts'
 import { successors } from './graph.ts'
-import { MAX_FRAMES } from './subprograms.ts'
+import { MAX_FRAMES, MAX_SUBPROGRAMS } from './subprograms.ts'
 
 /** Sets of 64 slots, as two 32-bit halves each, one group for each instruction of a function. */
 const READ = 0
@@ -27,7 +27,10 @@ const GROUP = 8
 
 /** A function, as called on one chain of calls. */
 class Instance {
+  readonly caller: Instance | undefined
   readonly callsites: readonly number[]
+  /** What it calls, by place and subprogram. */
+  readonly callees = new Map<number, Instance>()
   /** Slot of the first instruction. */
   readonly start: number
   readonly length: number
@@ -41,12 +44,13 @@ class Instance {
   /** Some instruction turned out not to write on every path what it was thought to. */
   isWeaker = false
 
-  constructor(callsites: readonly number[], start: number, length: number) {
-    this.callsites = callsites
+  constructor(start: number, end: number, caller?: Instance, callsite?: number) {
+    this.caller = caller
+    this.callsites = caller === undefined ? [] : [...caller.callsites, callsite as number]
     this.start = start
-    this.length = length
-    this.masks = new Array<Int32Array | undefined>(callsites.length + 1).fill(undefined)
-    this.walked = new Uint8Array(length)
+    this.length = end - start
+    this.masks = new Array<Int32Array | undefined>(this.callsites.length + 1).fill(undefined)
+    this.walked = new Uint8Array(this.length)
   }
 
   get frame(): number {
@@ -85,7 +89,8 @@ const bitOf = (slot: number): number => 1 << (slot & 31)
 
 export class StackLiveness {
   readonly #proof: Proof
-  readonly #instances = new Map<string, Instance>()
+  /** Functions that are walked on their own, by number. */
+  readonly #roots: Instance[] = []
   /** Where each instruction leads, and each function's instructions after those they lead to. */
   #targets: readonly (readonly number[])[] = []
   #sources: readonly (readonly number[])[] = []
@@ -194,20 +199,26 @@ export class StackLiveness {
   }
 
   #instanceOf(state: State, frame: number): Instance {
-    const callsites: number[] = []
-    for (let f = 1; f <= frame; f++) callsites.push(state.frames[f]!.callsite)
-    const { start, end } = this.#proof.subprograms[state.frames[frame]!.subprogram]!
-    return this.#instance(callsites, start, end - start)
-  }
-
-  #instance(callsites: readonly number[], start: number, length: number): Instance {
-    const key = callsites.length === 0 ? `${start}` : `${callsites.join()},${start}`
-    let instance = this.#instances.get(key)
-    if (instance === undefined) {
-      instance = new Instance(callsites, start, length)
-      this.#instances.set(key, instance)
+    const { frames } = state
+    const root = (frames[0] as Frame).subprogram
+    let instance = this.#roots[root] ?? this.#instance(root)
+    this.#roots[root] = instance
+    for (let f = 1; f <= frame; f++) {
+      const { callsite, subprogram } = frames[f] as Frame
+      const key = callsite * MAX_SUBPROGRAMS + subprogram
+      let callee: Instance | undefined = instance.callees.get(key)
+      if (callee === undefined) {
+        callee = this.#instance(subprogram, instance, callsite)
+        instance.callees.set(key, callee)
+      }
+      instance = callee
     }
     return instance
+  }
+
+  #instance(subprogram: number, caller?: Instance, callsite?: number): Instance {
+    const { start, end } = this.#proof.subprograms[subprogram]!
+    return new Instance(start, end, caller, callsite)
   }
 
   #addReads(instance: Instance, frame: number, instruction: number, low: number, high: number): void {
@@ -389,8 +400,7 @@ export class StackLiveness {
   /** What the function does to its callers' frames is done by the call. */
   #carryToCaller(instance: Instance): void {
     const callsite = instance.callsites[instance.frame - 1] as number
-    const { start, end } = this.#proof.subprograms[this.#proof.subprogramContaining(callsite)]!
-    const outer = this.#instance(instance.callsites.slice(0, -1), start, end - start)
+    const outer = instance.caller as Instance
     this.#instruction = callsite
     this.#writes.fill(0)
     for (let frame = 0; frame < instance.frame; frame++) {

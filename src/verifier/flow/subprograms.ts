@@ -67,7 +67,7 @@ export const isFunctionPointer = (insn: Instruction): boolean =>
 export const jumpDistance = (insn: Instruction): number =>
   insn.opcode === OPCODE.JA32 ? insn.imm : insn.offset
 
-const MAX_SUBPROGRAMS = 256
+export const MAX_SUBPROGRAMS = 256
 export const MAX_FRAMES = 8
 
 const emptySubprogram = (start: number): Subprogram => ({

@@ -6,7 +6,7 @@
  *
  * Source: states_equal, func_states_equal, regsafe, stacksafe, refsafe in kernel/bpf/verifier.c of Linux 6.18.
  */
-import { BASE, BYTE, baseOf } from '../domain/kinds.ts'
+import { allBytes, BASE, BYTE, baseOf } from '../domain/kinds.ts'
 import { ADD_CONST, type Register, unknownScalar } from '../domain/register.ts'
 import type { Proof } from '../proof.ts'
 import { EMPTY_REGISTER, type Frame, isWholeScalarSpill, type Slot, type State } from './state.ts'
@@ -18,10 +18,14 @@ export type Exactness = 'precise values only' | 'within ranges' | 'exact'
 class IdMap {
   readonly #old: number[] = []
   readonly #current: number[] = []
-  #temporary: number
+  #temporary = 0
 
-  constructor(lastId: number) {
+  /** Forgets all pairs. */
+  begin(lastId: number): this {
     this.#temporary = lastId
+    this.#old.length = 0
+    this.#current.length = 0
+    return this
   }
 
   matches(old: number, current: number): boolean {
@@ -100,7 +104,7 @@ export const sameRegister = (a: Register, b: Register): boolean =>
 
 /** Are registers the same, but for ids that are consistently others? One for each pair of states. */
 export function exactMatcher(p: Proof): (old: Register, current: Register) => boolean {
-  const ids = new IdMap(p.lastId)
+  const ids = new IdMap().begin(p.lastId)
   return (old, current) => isExact(old, current, ids)
 }
 
@@ -155,13 +159,17 @@ function registerCovers(old: Register, current: Register, ids: IdMap, exactness:
 
 const UNKNOWN = unknownScalar()
 
+/** MISC and INVALID, and no other kind of byte, have no bit outside of these. */
+const MISC_BITS = allBytes(BYTE.MISC)
+
 /** Every byte is MISC or INVALID: a load gives an unknown scalar. */
-function isAllMisc(bytes: number): boolean {
-  for (let i = 0; i < 32; i += 4) {
-    const byte = (bytes >>> i) & 0xf
-    if (byte !== BYTE.MISC && byte !== BYTE.INVALID) return false
-  }
-  return true
+const isAllMisc = (bytes: number): boolean => (bytes & ~MISC_BITS) === 0
+
+/** All bits of the bytes that are neither MISC nor INVALID. */
+function tellingBits(bytes: number): number {
+  const bits = bytes & ~MISC_BITS
+  const lowest = (bits | (bits >>> 1) | (bits >>> 2) | (bits >>> 3)) & 0x1111_1111
+  return Math.imul(lowest, 0xf)
 }
 
 function asScalar(slot: Slot): Register | undefined {
@@ -173,23 +181,18 @@ function slotCovers(old: Slot, current: Slot | undefined, ids: IdMap, exactness:
   if (old === current && old.register === EMPTY_REGISTER) return true
   if (exactness !== 'precise values only' && (current === undefined || old.bytes !== current.bytes))
     return false
-  let last = BYTE.INVALID as number
-  for (let i = 0; i < 8; i++) {
-    const byte = (old.bytes >>> (i * 4)) & 0xf
-    if (byte === BYTE.INVALID || byte === BYTE.MISC) continue
-    if (current === undefined) return false
-    const oldScalar = asScalar(old)
-    const currentScalar = asScalar(current)
-    if (oldScalar !== undefined && currentScalar !== undefined) {
-      return registerCovers(oldScalar, currentScalar, ids, exactness)
-    }
-    if (byte !== ((current.bytes >>> (i * 4)) & 0xf)) return false
-    if (i === 7) last = byte
+  if (isAllMisc(old.bytes)) return true
+  if (current === undefined) return false
+  const oldScalar = asScalar(old)
+  const currentScalar = oldScalar === undefined ? undefined : asScalar(current)
+  if (oldScalar !== undefined && currentScalar !== undefined) {
+    return registerCovers(oldScalar, currentScalar, ids, exactness)
   }
+  const telling = tellingBits(old.bytes)
+  if (((old.bytes ^ current.bytes) & telling) !== 0) return false
   const a = old.register
-  const b = current?.register
-  if (b === undefined) return true
-  switch (last) {
+  const b = current.register
+  switch ((old.bytes & telling) >>> 28) {
     case BYTE.SPILL:
       return registerCovers(a, b, ids, exactness)
     case BYTE.DYNPTR:
@@ -222,6 +225,7 @@ function referencesCover(old: State, current: State, ids: IdMap): boolean {
   ) {
     return false
   }
+  if (old.references.length === 0) return true
   return old.references.every((a, i) => {
     const b = current.references[i]!
     if (!ids.matches(a.id, b.id) || a.kind !== b.kind) return false
@@ -233,9 +237,12 @@ function referencesCover(old: State, current: State, ids: IdMap): boolean {
 export const frameInstruction = (state: State, f: number): number =>
   f === state.frames.length - 1 ? state.instruction : (state.frames[f + 1] as Frame).callsite
 
+/** For `covers`, which is asked too often to make one each time. */
+const pairs = new IdMap()
+
 export function covers(p: Proof, old: State, current: State, exactness: Exactness): boolean {
   if (old.frames.length !== current.frames.length || old.inSleepable !== current.inSleepable) return false
-  const ids = new IdMap(p.lastId)
+  const ids = pairs.begin(p.lastId)
   if (!referencesCover(old, current, ids)) return false
   for (let f = 0; f < old.frames.length; f++) {
     const a = old.frames[f] as Frame

@@ -26,28 +26,25 @@ import { isLocalCall } from '../flow/subprograms.ts'
 import type { WantedPlaces } from '../log/backtracking.ts'
 import type { Proof } from '../proof.ts'
 import { EFAULT } from '../refusal.ts'
-import {
-  type Frame,
-  type HistoryEntry,
-  isScalarSpill,
-  isSpill,
-  type LinkedPlace,
-  Slot,
-  type State,
-} from './state.ts'
+import { type Frame, type HistoryEntry, isScalarSpill, type LinkedPlace, Slot, type State } from './state.ts'
 
 const ARGUMENT_MASK = 0x3e
 const TAIL_CALL = 12
 
 /** Registers and stack slots, by frame, whose origin is looked for: bit sets, that of the slots in two halves. */
 class Wanted {
-  frame: number
+  frame = 0
   readonly registers = [0, 0, 0, 0, 0, 0, 0, 0]
   readonly #low = [0, 0, 0, 0, 0, 0, 0, 0]
   readonly #high = [0, 0, 0, 0, 0, 0, 0, 0]
 
-  constructor(frame: number) {
+  /** Nothing is wanted, in a state whose innermost frame is this. */
+  begin(frame: number): this {
     this.frame = frame
+    this.registers.fill(0)
+    this.#low.fill(0)
+    this.#high.fill(0)
+    return this
   }
 
   get isEmpty(): boolean {
@@ -96,6 +93,9 @@ class Wanted {
     this.registers[this.frame]! &= ~(1 << register)
   }
 }
+
+/** For the way back that is gone at the moment: there is never more than one. */
+const scratch = new Wanted()
 
 /** Backtracking met something that it cannot follow: all scalars become precise. */
 const GIVE_UP = false
@@ -272,22 +272,6 @@ export function markAllImprecise(state: State): void {
   })
 }
 
-/** The way back along a state's history: what is left of it. */
-interface Trail {
-  entry: HistoryEntry | undefined
-}
-
-/** Index before `index` on the path; undefined where the state begins. Takes used entries off the trail. */
-function previousIndex(state: State, index: number, trail: Trail): number | undefined {
-  const last = trail.entry
-  if (index === state.firstInstruction) {
-    if (last === undefined || (last.before === undefined && last.index === index)) return undefined
-  }
-  if (last === undefined || last.index !== index) return index - 1
-  trail.entry = last.before
-  return last.previous
-}
-
 /** Marks wanted slots of a saved frame; what is marked already, or no scalar, is wanted no more. */
 function markSlots(frame: Frame, f: number, wanted: Wanted): boolean {
   let changed = false
@@ -303,9 +287,18 @@ function markSlots(frame: Frame, f: number, wanted: Wanted): boolean {
   return changed
 }
 
+/** Classes of instructions that do nothing but to their target register, or to the memory it points to. */
+const SIMPLE_CLASSES =
+  (1 << CLASS.ALU) | (1 << CLASS.ALU64) | (1 << CLASS.LDX) | (1 << CLASS.ST) | (1 << CLASS.STX)
+
+/** Whether an instruction of which the history says nothing may change what is wanted: most do not. */
+const mayMatter = ({ opcode, dst }: Instruction, wanted: Wanted): boolean =>
+  wanted.has(dst) || ((SIMPLE_CLASSES >> classOf(opcode)) & 1) === 0
+
 /** Marks what the registers and slots in `wanted` came from; true if any mark is new. */
 function retrace(p: Proof, start: State, wanted: Wanted): boolean {
   if (wanted.isEmpty) return false
+  const isLogged = p.backtrackingLog !== undefined
   let changed = false
   let state = start
   let first = state.firstInstruction
@@ -313,7 +306,8 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
   let next = -1
   let skipFirst = true
   for (;;) {
-    const trail: Trail = { entry: state.history }
+    // What is left of the state's history.
+    let entry = state.history
     p.backtrackingLog?.state(wanted.frame, last, first, next)
     if (last < 0) {
       // The beginning of a function that is verified on its own: its arguments are given.
@@ -337,20 +331,25 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
       }
       return broken(p, 'backtracking func entry')
     }
-    let index: number | undefined = last
+    let index = last
     for (;;) {
+      const here = entry?.index === index ? entry : undefined
       if (skipFirst) skipFirst = false
-      else {
-        const here = trail.entry?.index === index ? trail.entry : undefined
+      else if (isLogged || here !== undefined || mayMatter(p.program[index] as Instruction, wanted)) {
         if (stepBack(p, index, next, here, wanted) === GIVE_UP) {
           markAllPrecise(p, start)
           return true
         }
+        if (wanted.isEmpty) return changed
       }
-      if (wanted.isEmpty) return changed
       next = index
-      index = previousIndex(state, index, trail)
-      if (index === undefined) break
+      const isOldest = entry === undefined || (entry.before === undefined && here !== undefined)
+      if (index === first && isOldest) break
+      if (here === undefined) index--
+      else {
+        index = here.previous
+        entry = here.before
+      }
       if (index >= p.length || index < 0) return broken(p, `backtracking idx ${index}`)
     }
     const parent = state.parent
@@ -383,23 +382,24 @@ function retrace(p: Proof, start: State, wanted: Wanted): boolean {
 
 /** The exact value of register `n` of the current frame mattered. */
 export function markPrecise(p: Proof, n: number): void {
-  const wanted = new Wanted(p.state.currentIndex)
+  const wanted = scratch.begin(p.state.currentIndex)
   wanted.add(n)
   retrace(p, p.state, wanted)
 }
 
 /** What mattered in `old` matters in `state`, which was found equal to it; true if any mark is new. */
 export function inheritPrecision(p: Proof, old: State, state: State): boolean {
-  const wanted = new Wanted(state.currentIndex)
+  const wanted = scratch.begin(state.currentIndex)
   for (let f = old.frames.length - 1; f >= 0; f--) {
     const frame = old.frames[f]!
     for (let i = 0; i < 10; i++) {
       const register = frame.regs[i] as Register
       if (register.kind === BASE.SCALAR && register.precise) wanted.registers[f]! |= 1 << i
     }
-    frame.stack.forEach((slot, i) => {
-      if (isSpill(slot) && slot.register.kind === BASE.SCALAR && slot.register.precise) wanted.addSlot(f, i)
-    })
+    for (let i = 0; i < frame.stack.length; i++) {
+      const slot = frame.stack[i] as Slot
+      if (isScalarSpill(slot) && slot.register.precise) wanted.addSlot(f, i)
+    }
     p.backtrackingLog?.inherited(f, wanted.places(f))
   }
   return retrace(p, state, wanted)
@@ -445,7 +445,7 @@ export function note(
 
 /** The exact value spilled in a stack slot mattered. */
 export function markSlotPrecise(p: Proof, frame: number, slot: number): void {
-  const wanted = new Wanted(p.state.currentIndex)
+  const wanted = scratch.begin(p.state.currentIndex)
   wanted.addSlot(frame, slot)
   retrace(p, p.state, wanted)
 }

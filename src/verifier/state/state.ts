@@ -57,16 +57,15 @@ export class Frame {
   inExceptionCallback = false
   callbackReturn: ReturnRange = { min: 0, max: 0 }
 
-  constructor(callsite: number, index: number, subprogram: number) {
+  constructor(callsite: number, index: number, subprogram: number, regs?: Register[]) {
     this.callsite = callsite
     this.index = index
     this.subprogram = subprogram
-    this.regs = new Array<Register>(11).fill(NOT_INIT)
+    this.regs = regs ?? new Array<Register>(11).fill(NOT_INIT)
   }
 
   copy(): Frame {
-    const f = new Frame(this.callsite, this.index, this.subprogram)
-    f.regs = this.regs.slice()
+    const f = new Frame(this.callsite, this.index, this.subprogram, this.regs.slice())
     f.stack = this.stack.slice()
     f.asyncEntries = this.asyncEntries
     f.callbackDepth = this.callbackDepth
