@@ -246,6 +246,9 @@ export const BPF_F_XDP_HAS_FRAGS = 1 << 5
 export const BPF_F_XDP_DEV_BOUND_ONLY = 1 << 6
 export const BPF_F_TEST_REG_INVARIANTS = 1 << 7
 
+/** Flags of BPF_PROG_TEST_RUN. */
+export const BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
+
 /** `src_reg` of BPF_LD_IMM64: what `imm` names instead of a number. */
 export const BPF_PSEUDO_MAP_FD = 1
 export const BPF_PSEUDO_MAP_VALUE = 2

@@ -1,5 +1,5 @@
 /** A program in the kernel, ready to be attached or test-run. */
-import { BPF_CMD, progTestRunAttr, type Syscalls } from '../abi/index.ts'
+import { BPF_CMD, BPF_F_TEST_XDP_LIVE_FRAMES, progTestRunAttr, type Syscalls } from '../abi/index.ts'
 import { type AttachOptions, attachProgram } from './attach.ts'
 import type { PerfEventPlace } from './attach-perf-event.ts'
 import type { Place } from './attach-place.ts'
@@ -19,6 +19,11 @@ export interface TestRun {
   readonly context?: Uint8Array
   /** How often to run it. Default 1. */
   readonly repeat?: number
+  /**
+   * XDP: each run has a frame of its own, and what the program decides about it is done. Frames are dealt with in batches
+   * of at most this many; 0: of as many as the kernel likes.
+   */
+  readonly liveFrameBatch?: number
 }
 
 export interface TestRunResult {
@@ -90,6 +95,8 @@ export class Program implements Disposable {
       ctx_size_in: options.context?.length ?? 0,
       data_out: options.dataOutBytes ? out.pointer : 0n,
       data_size_out: options.dataOutBytes ?? 0,
+      flags: options.liveFrameBatch === undefined ? 0 : BPF_F_TEST_XDP_LIVE_FRAMES,
+      batch_size: options.liveFrameBatch ?? 0,
     })
     const result = bpf(this.#syscalls, BPF_CMD.BPF_PROG_TEST_RUN, attr)
     if (result < 0) return new SyscallError('BPF_PROG_TEST_RUN', result, `program '${this.name}'`)
