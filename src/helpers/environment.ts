@@ -38,6 +38,18 @@ export interface SystemCalls {
 /** Whom a signal is for: any thread of the process, or the one that runs. */
 export type SignalScope = 'process' | 'thread'
 
+/** Where a program has said that its frame is to go. */
+export type FrameTarget =
+  | { readonly kind: 'device'; readonly index: number }
+  | { readonly kind: 'entry'; readonly map: BpfMap; readonly index: number }
+  /** To all devices of the map. */
+  | { readonly kind: 'all'; readonly map: BpfMap; readonly exceptIngress: boolean }
+
+/** What the last helper said, until a frame is redirected there. */
+export interface Redirection {
+  target: FrameTarget | undefined
+}
+
 export interface HelperEnvironment {
   readonly arena: Arena
   readonly cpu: number
@@ -53,6 +65,8 @@ export interface HelperEnvironment {
   readonly packetBuffer?: PacketBuffer | undefined
   /** Pointer to the context that the packet belongs to. Absent: to the run's own. */
   readonly packetContext?: bigint | undefined
+  /** Of a run with a live frame: where it goes if the program returns XDP_REDIRECT. Absent: nowhere. */
+  readonly redirection?: Redirection | undefined
   /** The map whose header is at `address`. */
   mapAt(address: bigint): BpfMap | undefined
   /** Nanoseconds since boot without the time spent suspended. */

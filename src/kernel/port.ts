@@ -83,6 +83,13 @@ export interface Port extends ProbeTarget {
    */
   mayOverride?(address: bigint): boolean
 
+  /**
+   * Takes a frame, from its link layer's header on, that XDP programs have let go in a test run with live frames: `pass`,
+   * to the network stack, as one that came in by the loopback device; `transmit`, out by that device. The bytes are the
+   * port's to keep. Absent: frames end where they would have gone to the stack, and the device takes none.
+   */
+  receiveFrame?(frame: Uint8Array, way: 'pass' | 'transmit'): void
+
   /** Nanoseconds since boot, without (`monotonic`) and with (`boot`) the time spent suspended. */
   clockNs(clock: 'monotonic' | 'boot'): bigint
 }

@@ -41,6 +41,8 @@ export interface Invocation {
   readonly packet?: PacketBuffer
   /** Pointer to the context that the packet belongs to, where that is another program's. */
   readonly packetContext?: bigint
+  /** Where helpers note what they redirect to. */
+  readonly redirection?: RunEnvironment['redirection']
   /** What the program may ask of the process that has it run. */
   readonly system?: SystemCalls
   /** What an iterator's program writes to. */
@@ -63,6 +65,7 @@ export class Environment implements RunEnvironment {
   readonly timed: TimedCalls
   readonly packetBuffer: PacketBuffer | undefined
   readonly packetContext: bigint
+  readonly redirection: RunEnvironment['redirection']
   readonly system: SystemCalls | undefined
   readonly seq: RunEnvironment['seq']
   readonly #localStorage: Invocation['localStorage']
@@ -81,6 +84,7 @@ export class Environment implements RunEnvironment {
     this.context = invocation.context
     this.packetBuffer = invocation.packet
     this.packetContext = invocation.packetContext ?? invocation.context
+    this.redirection = invocation.redirection
     this.system = invocation.system
     this.seq = invocation.seq
     this.#localStorage = invocation.localStorage

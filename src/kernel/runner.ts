@@ -98,13 +98,14 @@ export class ProgramRunner {
 
   /** Runs a program in the place of a function of another one, with what that has around it: r0, or why there is none. */
   runInPlace(program: ProgramObject, args: readonly bigint[], outer: RunEnvironment): bigint | HookFault {
-    const { cpu, context, packetBuffer: packet, system } = outer
+    const { cpu, context, packetBuffer: packet, redirection, system } = outer
     const environment = new Environment(this.host, {
       cpu,
       context,
       probedAddress: outer.probedAddress(),
       cookie: outer.attachCookie(),
       ...(packet === undefined ? {} : { packet, packetContext: outer.packetContext ?? context }),
+      ...(redirection === undefined ? {} : { redirection }),
       ...(system === undefined ? {} : { system }),
     })
     // Statistics are the caller's: it is one program that runs.

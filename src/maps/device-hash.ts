@@ -6,7 +6,14 @@
 import { BPF_EXIST, BPF_NOEXIST, E2BIG, EEXIST, EINVAL, ENOMEM, ENOTSUPP } from '../abi/index.ts'
 import { HashBase } from './hash-base.ts'
 import type { MapDefinition, MapHost } from './map.ts'
-import { checkDevice, PROGRAM, type TargetPrograms, takeProgram } from './redirect-array.ts'
+import {
+  checkDevice,
+  PROGRAM,
+  type RedirectTarget,
+  type TargetPrograms,
+  takeProgram,
+  targetAt,
+} from './redirect-array.ts'
 
 export class DeviceHash extends HashBase {
   programs: TargetPrograms | undefined
@@ -56,6 +63,23 @@ export class DeviceHash extends HashBase {
   has(index: number): boolean {
     this.host.arena.view.setUint32(this.scratchKey, index, true)
     return this.find(this.scratchKey) !== 0
+  }
+
+  /** Where a packet goes that is sent to `index`. */
+  target(index: number): RedirectTarget | undefined {
+    const { view } = this.host.arena
+    view.setUint32(this.scratchKey, index, true)
+    const element = this.find(this.scratchKey)
+    return element === 0 ? undefined : targetAt(view, this.valueAt(element, 0), this.definition.valueSize)
+  }
+
+  targets(): RedirectTarget[] {
+    const all: RedirectTarget[] = []
+    for (let key = this.nextKey(undefined); typeof key !== 'number'; key = this.nextKey(key)) {
+      const target = this.target(new DataView(key.buffer, key.byteOffset).getUint32(0, true))
+      if (target !== undefined) all.push(target)
+    }
+    return all
   }
 
   protected updateFromUser(key: number, value: number, flags: bigint): number {

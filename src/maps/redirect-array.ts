@@ -1,9 +1,9 @@
 /**
  * BPF_MAP_TYPE_DEVMAP and BPF_MAP_TYPE_CPUMAP: where bpf_redirect_map may send a packet, by index.
  *
- * There is no network behind them: what a test run needs is that entries are checked, stored and found. A
+ * There is no network behind them: entries are checked, stored and found, and say where live frames go. A
  * device is known by its index, of which only the loopback's (1) exists unless the host knows more. An entry may have
- * an XDP program of its own, which would run where the packet arrives: it is kept, and its id shown.
+ * an XDP program of its own, which runs where the frame arrives: it is kept, and its id shown.
  *
  * Source: the behaviour of kernel/bpf/devmap.c and cpumap.c of Linux.
  */
@@ -32,6 +32,20 @@ export interface TargetPrograms {
   /** Gives the reference back. */
   release(id: number): void
 }
+
+/** What an entry says. */
+export interface RedirectTarget {
+  /** Of a device: its index. Of a CPU: the length of its queue. */
+  readonly value: number
+  /** Id of the program that runs on frames there; 0: none. */
+  readonly program: number
+}
+
+/** What the value at offset `value` says. */
+export const targetAt = (view: DataView, value: number, valueSize: number): RedirectTarget => ({
+  value: view.getUint32(value, true),
+  program: valueSize > PROGRAM ? view.getUint32(value + PROGRAM, true) : 0,
+})
 
 /** Offset of the program in a value of 8 bytes: a descriptor when it is written, an id when it is read. */
 export const PROGRAM = 4
@@ -79,6 +93,21 @@ export class RedirectArray extends MapBase {
   /** Whether a packet can be sent to `index`. */
   has(index: number): boolean {
     return index < this.definition.maxEntries && this.#present[index] === 1
+  }
+
+  /** Where a packet goes that is sent to `index`. */
+  target(index: number): RedirectTarget | undefined {
+    if (!this.has(index)) return undefined
+    return targetAt(this.host.arena.view, this.#values + index * this.valueStride, this.definition.valueSize)
+  }
+
+  targets(): RedirectTarget[] {
+    const all: RedirectTarget[] = []
+    for (let index = 0; index < this.definition.maxEntries; index++) {
+      const target = this.target(index)
+      if (target !== undefined) all.push(target)
+    }
+    return all
   }
 
   update(key: number, value: number, flags: bigint, _cpu: number): number {

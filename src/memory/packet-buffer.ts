@@ -29,10 +29,23 @@ export interface PacketOptions {
   readonly pointersAt: number
   /** Arena offset of the context's 32-bit length, where it has one. */
   readonly lengthAt?: number
+  /** Of a frame: what headroom, packet and the room that the kernel keeps at its end are to fit. Default a page. */
+  readonly frameBytes?: number
 }
+
+/** Where a packet lies in its memory. */
+export interface PacketPlace {
+  readonly data: number
+  readonly metaBytes: number
+  readonly lengthBytes: number
+  readonly linearBytes: number
+}
+
+const PAGE_BYTES = 4096
 
 export class PacketBuffer {
   readonly kind: PacketOptions['kind']
+  readonly frameBytes: number
   /** Where the link layer's and the network layer's headers begin, from `data` on; may be negative. */
   macHeader = 0
   networkHeader = 0
@@ -57,6 +70,7 @@ export class PacketBuffer {
 
   private constructor(arena: Arena, options: PacketOptions, base: number, capacity: number) {
     this.kind = options.kind
+    this.frameBytes = options.frameBytes ?? PAGE_BYTES
     this.#arena = arena
     this.#access = options.access
     this.#pointersAt = options.pointersAt
@@ -155,6 +169,25 @@ export class PacketBuffer {
   /** Metadata of `bytes` bytes, right before the packet; the caller has seen to the headroom. */
   resizeMeta(bytes: number): void {
     this.#metaBytes = bytes
+    this.#publish()
+  }
+
+  /** Where it lies now, for `restore`. */
+  get place(): PacketPlace {
+    return {
+      data: this.#data - this.#base,
+      metaBytes: this.#metaBytes,
+      lengthBytes: this.#length,
+      linearBytes: this.#linear,
+    }
+  }
+
+  /** Back to a place that it had, and has not outgrown since; what lies there stays as it was last left. */
+  restore(place: PacketPlace): void {
+    this.#data = this.#base + place.data
+    this.#metaBytes = place.metaBytes
+    this.#length = place.lengthBytes
+    this.#linear = place.linearBytes
     this.#publish()
   }
 

@@ -1,6 +1,6 @@
 /**
  * bpf_redirect_map: sends a packet to an entry of a devmap, cpumap or xskmap. What it returns is what the program
- * returns; a test run goes no further.
+ * returns; a test run goes no further, unless its frames are live ones.
  *
  * Source: bpf-helpers(7); __bpf_xdp_redirect_map() of include/linux/filter.h of Linux.
  */
@@ -27,6 +27,17 @@ export const redirectMap: HelperBody = (env, r1, r2, r3) => {
   const hasDevices = type === BPF_MAP_TYPE_DEVMAP || type === BPF_MAP_TYPE_DEVMAP_HASH
   const known = ACTION_MASK | (hasDevices ? BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS : 0n)
   if ((r3 & ~known) !== 0n) return XDP_ABORTED
-  if (!map.has(u32Of(r2)) && (r3 & BPF_F_BROADCAST) === 0n) return r3 & ACTION_MASK
-  return XDP_REDIRECT
+  const index = u32Of(r2)
+  const isBroadcast = (r3 & BPF_F_BROADCAST) !== 0n
+  const isFound = map.has(index)
+  if (env.redirection !== undefined) {
+    if (isBroadcast) {
+      const exceptIngress = (r3 & BPF_F_EXCLUDE_INGRESS) !== 0n
+      env.redirection.target = { kind: 'all', map, exceptIngress }
+    } else {
+      // A program that is told of no entry, and redirects all the same, means the device of that number.
+      env.redirection.target = isFound ? { kind: 'entry', map, index } : { kind: 'device', index }
+    }
+  }
+  return isFound || isBroadcast ? XDP_REDIRECT : r3 & ACTION_MASK
 }

@@ -1,5 +1,6 @@
 /**
- * Helpers that send a packet elsewhere. What they return is what the program returns; a test run goes no further.
+ * Helpers that send a packet elsewhere. What they return is what the program returns; a test run goes no further, unless
+ * its frames are live ones.
  *
  * Source: bpf_redirect(), bpf_xdp_redirect(), bpf_redirect_peer(), bpf_redirect_neigh(), bpf_clone_redirect() of
  * net/core/filter.c of Linux.
@@ -17,8 +18,12 @@ const BPF_F_INGRESS = 1n
 /** struct bpf_redir_neigh. */
 const NEIGHBOUR_BYTES = 20
 
-export const redirect: HelperBody = (env, _r1, r2) => {
-  if (env.packetBuffer?.kind === 'xdp') return r2 === 0n ? XDP_REDIRECT : XDP_ABORTED
+export const redirect: HelperBody = (env, r1, r2) => {
+  if (env.packetBuffer?.kind === 'xdp') {
+    if (r2 !== 0n) return XDP_ABORTED
+    if (env.redirection !== undefined) env.redirection.target = { kind: 'device', index: u32Of(r1) }
+    return XDP_REDIRECT
+  }
   return (r2 & ~BPF_F_INGRESS) === 0n ? TC_ACT_REDIRECT : TC_ACT_SHOT
 }
 

@@ -16,10 +16,8 @@ const ETHERNET_HEADER = 14
 const FRAGMENT_BYTES = 4096
 /** struct xdp_frame, for which the beginning of the headroom is kept. */
 const FRAME_BYTES = 40
-/** What struct skb_shared_info takes at the end of the page. */
+/** What struct skb_shared_info takes at the end of the frame. */
 const SHARED_INFO_BYTES = 320
-/** Headroom, packet and tailroom of a frame. */
-const PAGE_BYTES = 4096
 const LARGEST_META = 255
 const LARGEST_OFFSET = 0xffff
 
@@ -44,7 +42,7 @@ export const xdpAdjustTail: HelperBody = (env, r1, r2) => {
     if (by < 0 && -by > packet.lengthBytes - ETHERNET_HEADER) return failure(EINVAL)
   } else {
     const used = packet.headroomBytes + packet.metaBytes + packet.lengthBytes
-    if (used + by > PAGE_BYTES - SHARED_INFO_BYTES) return failure(EINVAL)
+    if (used + by > packet.frameBytes - SHARED_INFO_BYTES) return failure(EINVAL)
     if (packet.lengthBytes + by < ETHERNET_HEADER) return failure(EINVAL)
   }
   return packet.moveTail(by) ? 0n : failure(ENOMEM)

@@ -1,5 +1,11 @@
 /** Test runs that linux-oracle.test.ts makes of both kernels on packets, with contexts. */
-import { BPF_ATTACH_TYPE, BPF_PROG_TYPE, progTestRunAttr, type StructValue } from '../../abi/index.ts'
+import {
+  BPF_ATTACH_TYPE,
+  BPF_F_TEST_XDP_LIVE_FRAMES,
+  BPF_PROG_TYPE,
+  progTestRunAttr,
+  type StructValue,
+} from '../../abi/index.ts'
 import { define, type LoadAttr, loadProgram, type OracleCase, TRIVIAL } from './oracle.ts'
 import type { BufferRef, ResultRef, Script } from './script.ts'
 
@@ -262,6 +268,7 @@ export function packetCases(): OracleCase[] {
   })
 
   addXdp(add)
+  addLiveFrames(add)
   addOthers(add)
   return cases
 }
@@ -387,6 +394,96 @@ function addXdp(add: Add): void {
       run(script, program, { data: frame(64), context: words(24, { 0: 4, 4: 64 }), dataRoom: 4096 })
     })
   }
+}
+
+function addLiveFrames(add: Add): void {
+  const drop = (script: Script) => loadProgram(script, 'r0 = 1\nexit', { prog_type: T.BPF_PROG_TYPE_XDP })
+  const live = { flags: BPF_F_TEST_XDP_LIVE_FRAMES }
+
+  add('test run of xdp with live frames: sizes, flags', (script) => {
+    const program = drop(script)
+    const data = frame(64)
+    for (const batch_size of [0, 1, 2, 64, 255, 256, 257, 2 ** 31, 0xffff_ffff]) {
+      run(script, program, { data, attr: { ...live, batch_size } })
+      run(script, program, { data, attr: { ...live, batch_size, repeat: 3 } })
+      run(script, program, { data, attr: { batch_size } })
+    }
+    for (const attr of [
+      { flags: 3 },
+      { flags: 6 },
+      { ...live, cpu: 1 },
+      { ...live, retval: 7, duration: 7 },
+    ]) {
+      run(script, program, { data, attr })
+    }
+    for (const size of [0, 13, 14, 15, 3407, 3408, 3409, 4096, 5000]) {
+      run(script, program, { data: frame(size), dataRoom: 0, attr: live })
+      run(script, program, { data: frame(size), dataRoom: 20, attr: { ...live, data_size_out: 20 } })
+    }
+    run(script, program, { data, attr: { ...live, data_size_out: 20 } })
+    run(script, program, { data, dataRoom: 0, attr: { ...live, data_size_out: 20 } })
+    run(script, program, { attr: { ...live, data_size_in: 64 } })
+    run(script, program, { attr: { ...live, data_size_in: 13 } })
+    run(script, program, { attr: live })
+  })
+  add('test run of xdp with live frames: contexts', (script) => {
+    const program = drop(script)
+    const data = frame(64)
+    for (const context of [
+      words(24, { 4: 64 }),
+      words(24, { 4: 63 }),
+      words(24, { 4: 65 }),
+      words(24, {}),
+      words(24, { 0: 4, 4: 64 }),
+      words(24, { 0: 3, 4: 64 }),
+      words(24, { 0: 48, 4: 64 }),
+      words(24, { 0: 52, 4: 64 }),
+      words(24, { 0: 68, 4: 64 }),
+      words(24, { 4: 64, 8: 1 }),
+      words(24, { 4: 64, 12: 1 }),
+      words(24, { 4: 64, 12: 1, 16: 1 }),
+      words(24, { 4: 64, 16: 1 }),
+      words(24, { 4: 64, 12: 999_999 }),
+      words(24, { 4: 64, 20: 1 }),
+      words(12, { 4: 64 }),
+      words(28, { 4: 64 }),
+      words(28, { 4: 64, 24: 1 }),
+    ]) {
+      run(script, program, { data, context, dataRoom: 0, contextRoom: 0, attr: live })
+      run(script, program, { data, context, dataRoom: 64, contextRoom: 0, attr: live })
+      run(script, program, { data, context, dataRoom: 0, contextRoom: 24, attr: live })
+    }
+    run(script, program, { data, contextRoom: 24, attr: live })
+    run(script, program, { data, dataRoom: 0, contextRoom: 24, attr: live })
+    for (const meta of [0, 4, 216, 220, 252]) {
+      for (const size of [3408, 3409, 3408 + meta, 3409 + meta]) {
+        const context = words(24, { 0: meta, 4: size })
+        run(script, program, { data: frame(size), context, dataRoom: 0, contextRoom: 0, attr: live })
+      }
+      for (const size of [13 + meta, 14 + meta]) {
+        const context = words(24, { 0: meta, 4: size })
+        run(script, program, { data: frame(size), context, dataRoom: 0, contextRoom: 0, attr: live })
+      }
+    }
+  })
+  add('test run of xdp with live frames: for device and CPU maps', (script) => {
+    for (const expected_attach_type of [BPF_ATTACH_TYPE.BPF_XDP_DEVMAP, BPF_ATTACH_TYPE.BPF_XDP_CPUMAP]) {
+      const type = { prog_type: T.BPF_PROG_TYPE_XDP, expected_attach_type }
+      const program = loadProgram(script, 'r0 = 1\nexit', type)
+      for (const batch_size of [0, 1, 300]) {
+        run(script, program, { data: frame(64), attr: { ...live, batch_size } })
+      }
+    }
+  })
+  add('test run with live frames of what is not xdp', (script) => {
+    for (const prog_type of [
+      T.BPF_PROG_TYPE_SCHED_CLS,
+      T.BPF_PROG_TYPE_LWT_XMIT,
+      T.BPF_PROG_TYPE_SOCKET_FILTER,
+    ]) {
+      run(script, loadProgram(script, TRIVIAL, { prog_type }), { data: frame(64), attr: live })
+    }
+  })
 }
 
 function addOthers(add: Add): void {
