@@ -72,6 +72,7 @@ export const kfuncRows: readonly KfuncRow[] = [
   { declaration: 'struct bpf_rb_node *bpf_rbtree_left(struct bpf_rb_root *root, struct bpf_rb_node *node)', body: objects.treeLeft },
   { declaration: 'struct bpf_rb_node *bpf_rbtree_right(struct bpf_rb_root *root, struct bpf_rb_node *node)', body: objects.treeRight },
   { declaration: 'void bpf_throw(u64 cookie)', body: objects.throwException },
+  { declaration: 'void *bpf_cast_to_kern_ctx(void *obj)', body: objects.same },
   { declaration: 'void *bpf_rdonly_cast(const void *obj__ign, u32 btf_id__k)', body: objects.same },
   { declaration: 'int bpf_wq_init(struct bpf_wq *wq, void *p__map, unsigned int flags)', body: work.wqInit },
   { declaration: 'int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (*callback_fn)(void *map, int *key, void *value), unsigned int flags, void *aux__prog)', body: work.wqSetCallback },

@@ -11,6 +11,7 @@ export class BtfObject extends Counted {
   #bytes: Uint8Array | undefined
   readonly #make: (() => KernelTypes) | undefined
   #types: Btf | BtfError | undefined
+  #declared: ReadonlySet<string> = new Set()
   readonly #onEnd: (object: BtfObject) => void
 
   /** The operating system's own are made when they are first asked for. */
@@ -30,9 +31,10 @@ export class BtfObject extends Counted {
 
   get bytes(): Uint8Array {
     if (this.#bytes === undefined) {
-      const made = this.#make?.() ?? { bytes: new Uint8Array(0), types: undefined }
-      this.#bytes = made.bytes
-      this.#types = made.types
+      const made = this.#make?.()
+      this.#bytes = made?.bytes ?? new Uint8Array(0)
+      this.#types = made?.types
+      if (made !== undefined) this.#declared = made.declared
     }
     return this.#bytes
   }
@@ -46,6 +48,11 @@ export class BtfObject extends Counted {
     const { bytes } = this
     this.#types ??= Btf.parse(bytes)
     return this.#types instanceof Btf ? this.#types : undefined
+  }
+
+  /** Whether the struct of this name was added to the operating system's types, and is none of its own. */
+  declares(struct: string): boolean {
+    return this.bytes.length > 0 && this.#declared.has(struct)
   }
 
   protected end(): void {

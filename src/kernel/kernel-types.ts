@@ -23,7 +23,11 @@ const known: ReadonlySet<string> = new Set(structs.flatMap((text) => text.match(
 export interface KernelTypes {
   readonly bytes: Uint8Array
   readonly types: Btf | undefined
+  /** Names of structs that were declared, because the operating system has none. */
+  readonly declared: ReadonlySet<string>
 }
+
+const NONE: ReadonlySet<string> = new Set()
 
 /** Every word of the declarations: names of types and functions are among them. */
 const declaredWords: ReadonlySet<string> = new Set(
@@ -38,7 +42,7 @@ const declaredWords: ReadonlySet<string> = new Set(
 /** `own`: a `.BTF` section, or undefined where there is none. Types that do not parse are left as they are. */
 export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   const base = own === undefined ? undefined : Btf.parse(own)
-  if (own !== undefined && !(base instanceof Btf)) return { bytes: own, types: undefined }
+  if (own !== undefined && !(base instanceof Btf)) return { bytes: own, types: undefined, declared: NONE }
   const types = base instanceof Btf ? base : undefined
   types?.expectNames([...declaredWords, ...declaredScalars])
   const has = (struct: string) =>
@@ -52,11 +56,14 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
     const context = iteratorContexts[i] as string
     return isMissing && (declaration.match(STRUCT) ?? []).every(has) ? [{ declaration, context }] : []
   })
-  if (own !== undefined && missing.length === 0 && walks.length === 0) return { bytes: own, types }
+  if (own !== undefined && missing.length === 0 && walks.length === 0)
+    return { bytes: own, types, declared: NONE }
   const writer = new BtfWriter(types === undefined ? {} : { base: types, sharesStrings: false })
   const declarations = new Declarations(writer, types, [...structs, ...iteratorContexts], iteratorEnums)
   // The verifier looks some of them up by name.
-  for (const struct of known) declarations.struct(struct.slice('struct '.length))
+  const names = [...known].map((struct) => struct.slice('struct '.length))
+  for (const name of names) declarations.struct(name)
+  const declared = new Set(names.filter((name) => types?.find(name, BTF_KIND.STRUCT) === undefined))
   for (const [, { declaration }] of missing) {
     const type = declarations.function(declaration)
     writer.add({ kind: BTF_KIND.DECL_TAG, name: 'bpf_kfunc', type, component: -1 })
@@ -70,8 +77,8 @@ export function kernelTypes(own: Uint8Array | undefined): KernelTypes {
   const bytes = own === undefined || types === undefined ? added : appendTypes(types, own, added)
   // Both parts have been checked: the one when it was read, the other as it was written.
   const joined = Btf.parseTrusted(bytes)
-  if (!(joined instanceof Btf)) return { bytes, types: undefined }
+  if (!(joined instanceof Btf)) return { bytes, types: undefined, declared }
   // The names are read now, and not by the first program that is proved.
   joined.expectNames([...declaredWords])
-  return { bytes, types: joined }
+  return { bytes, types: joined, declared }
 }

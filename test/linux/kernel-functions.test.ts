@@ -37,6 +37,7 @@ const objects = [
   'kf-iterators',
   'kf-objects',
   'kf-timers',
+  'kf-context',
   'kf-memory',
   'kf-system',
   'kf-task-work',
@@ -115,6 +116,7 @@ for (const name of objects) {
     if (spec instanceof ObjectError) throw new Error(spec.message)
     const groups = new Map<string, string[]>()
     for (const program of spec?.programs ?? []) {
+      if (program.name.startsWith('refused')) continue
       const group = program.name.split('__')[0] as string
       groups.set(group, [...(groups.get(group) ?? []), program.name])
     }
@@ -133,6 +135,53 @@ for (const name of objects) {
     }
   })
 }
+
+const contexts = compileObject('kf-context')
+describe.skipIf(typeof contexts === 'string')("a program's context, as the kernel has it", () => {
+  const everywhere = <T>(use: (kernel: Syscalls) => T): T => {
+    const found = ours('jit', use)
+    expect(ours('interpreter', use)).toEqual(found)
+    if (!(linux instanceof LinuxUnavailable)) expect(found).toEqual(use(linux))
+    return found
+  }
+  const spec = () => {
+    const opened = openObject(contexts as Uint8Array, { name: 'kfuncs' })
+    if (opened instanceof ObjectError) throw new Error(opened.message)
+    return opened
+  }
+
+  test.each(['tc', 'action', 'socket', 'cgroup', 'lwt_in', 'lwt_out', 'lwt_xmit'])(
+    'is what the caller gave: %s',
+    (type) => {
+      const name = `packet_of_${type}`
+      const context = new Uint8Array(192)
+      const view = new DataView(context.buffer)
+      const fields = { mark: 8, priority: 32, ingress_ifindex: 36, tstamp: 152 }
+      for (const [i, offset] of Object.values(fields).entries()) view.setUint32(offset, 0x100 + i, true)
+      const { returnValue, out } = everywhere((kernel) => {
+        using collection = orThrow(load(spec(), kernel, { programs: [name] }))
+        const run = collection.program(name).testRun({ data: new Uint8Array(40).fill(7), context })
+        if (run instanceof SyscallError) throw run
+        return { returnValue: run.returnValue, out: collection.globals.get('out') as readonly bigint[] }
+      })
+      const length = type === 'tc' || type === 'action' ? 40n : 26n
+      expect({ returnValue, told: [0, 1, 6, 7, 12].map((i) => out[i]) }).toEqual({
+        returnValue: type === 'cgroup' ? 1 : 0,
+        told: [length, 0x100n, 0x101n, 0x102n, 0x103n],
+      })
+    },
+  )
+
+  test.each(['refused_write', 'refused_argument', 'refused_other'])('is not for everything: %s', (name) => {
+    const said = everywhere((kernel) => {
+      const refused = load(spec(), kernel, { programs: [name] })
+      if (!(refused instanceof LoadError)) return refused[Symbol.dispose]()
+      // Types and helpers have other numbers in another kernel.
+      return refused.message.split('\n').at(0)
+    })
+    expect(said).toBeTypeOf('string')
+  })
+})
 
 const system = compileObject('kf-system')
 describe.skipIf(typeof system === 'string')('what a program says', () => {

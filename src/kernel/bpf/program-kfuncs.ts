@@ -7,6 +7,7 @@ import { BTF_KIND } from '../../btf/index.ts'
 import type { KfuncCall } from '../../helpers/index.ts'
 import { CALL_SOURCE, type Instruction, OPCODE, type Program } from '../../isa/index.ts'
 import type { KfuncCallFacts, ProgramFacts } from '../../verifier/index.ts'
+import { hasKernelContext } from '../contexts/kernel-context.ts'
 import type { KernelCore } from '../core.ts'
 import { objectTypeOf } from '../object-types.ts'
 
@@ -21,16 +22,18 @@ function nameOf({ kernelBtf }: KernelCore, { imm, offset }: Instruction): string
   return types.kindOf(id) === BTF_KIND.FUNC ? types.nameOf(id) : undefined
 }
 
-/** Slot and name of the first call that is reached and has no body here. */
+/** Slot and name of the first call that is reached and has no body here, or none for programs of this type. */
 export function missingKfunc(
   core: KernelCore,
   program: Program,
+  programType: number,
   reached: Uint8Array | undefined,
 ): { readonly slot: number; readonly name: string } | undefined {
   for (const [slot, insn] of program.entries()) {
     if (!isKfuncCall(insn) || reached?.[slot] === 0) continue
     const name = nameOf(core, insn)
-    if (name === undefined || core.kfuncs.plain(name) === undefined) {
+    const isHere = name !== undefined && core.kfuncs.plain(name) !== undefined
+    if (!isHere || (name === 'bpf_cast_to_kern_ctx' && !hasKernelContext(core, programType))) {
       return { slot, name: name ?? `#${insn.imm}` }
     }
   }

@@ -6,6 +6,7 @@ import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
 import { later } from '../later.ts'
+import { runsAs } from '../program-target.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
@@ -59,7 +60,8 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     // Whoever asks what a kernel has looks for these words.
     return reject(EINVAL, missing, `program of this type cannot use helper ${helperName(imm)}#${imm}`)
   }
-  const kfunc = missingKfunc(core, copied.program, verdict.proof?.reached)
+  const type = runsAs(attr.prog_type, attach?.program)
+  const kfunc = missingKfunc(core, copied.program, type, verdict.proof?.reached)
   if (kfunc !== undefined) {
     return reject(EINVAL, kfunc.slot, `kernel function ${kfunc.name} is not available in this kernel`)
   }

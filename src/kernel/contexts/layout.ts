@@ -77,12 +77,13 @@ const POINTER_BYTES = 8
 export const PACKET_POINTERS_BYTES = 3 * POINTER_BYTES
 
 /**
- * The same to tracing programs, which find what the kernel has in the place of these structs: with the names that Linux
- * has for the fields. Declared where the operating system has no such structs; where it has, its fields lie elsewhere.
+ * The same to programs that look at what the kernel has in the place of these structs (tracing programs, and those that
+ * call bpf_cast_to_kern_ctx): with the names that Linux has for the fields. Declared where the operating system has no
+ * such structs; where it has, its fields lie elsewhere.
  */
 export const kernelContextStructs: readonly string[] = [
   'struct xdp_buff { __u32 __md[3]; __u32 ingress_ifindex; __u32 rx_queue_index; __u32 egress_ifindex; void *data; void *data_end; void *data_meta; struct xdp_rxq_info *rxq; }',
-  'struct sk_buff { __u32 len; __u32 pkt_type; __u32 mark; __u32 queue_mapping; __u32 protocol; __u32 vlan_present; __u32 vlan_tci; __u32 vlan_proto; __u32 priority; __u32 skb_iif; __u32 ifindex; __u32 tc_index; __u32 cb[5]; __u32 hash; __u32 __rest[30]; void *data; void *data_end; void *data_meta; struct net_device *dev; }',
+  'struct sk_buff { __u32 len; __u32 pkt_type; __u32 mark; __u32 queue_mapping; __u32 protocol; __u32 vlan_present; __u32 vlan_tci; __u32 vlan_proto; __u32 priority; __u32 skb_iif; __u32 ifindex; __u32 tc_index; __u32 cb[5]; __u32 hash; __u32 __rest[3]; __u32 napi_id; __u32 __more[16]; __u64 tstamp; __u32 __last[8]; void *data; void *data_end; void *data_meta; struct net_device *dev; }',
   'struct xdp_rxq_info { struct net_device *dev; __u32 queue_index; }',
   'struct net_device { int ifindex; }',
 ]
