@@ -57,7 +57,7 @@ static __always_inline void see(struct xdp_md *xdp, __u32 who, __u32 egress)
 	__u8 *data = (void *)(long)xdp->data;
 	__u8 *end = (void *)(long)xdp->data_end;
 	__u32 *words = (void *)(long)xdp->data_meta;
-	__u32 n = counts[who]++;
+	__u32 n = counts[who];
 	struct event *event = &seen[who][n & (MOST - 1)];
 
 	event->length = end - data;
@@ -66,12 +66,15 @@ static __always_inline void see(struct xdp_md *xdp, __u32 who, __u32 egress)
 	event->ingress = xdp->ingress_ifindex;
 	event->queue = xdp->rx_queue_index;
 	event->egress = egress;
-	if (data + MARK_AT + 4 > end)
-		return;
-	event->last = data[13];
-	event->mark = *(__u32 *)(data + MARK_AT);
-	*(__u32 *)(data + MARK_AT) = (who + 1) * 1000 + n;
-	data[13] += 1;
+	if (data + MARK_AT + 4 <= end) {
+		event->last = data[13];
+		event->mark = *(__u32 *)(data + MARK_AT);
+		*(__u32 *)(data + MARK_AT) = (who + 1) * 1000 + n;
+		data[13] += 1;
+	}
+	// Whoever waits for the count finds what was seen.
+	barrier();
+	counts[who] = n + 1;
 }
 
 static __always_inline void adjust(struct xdp_md *xdp)
