@@ -229,10 +229,10 @@ function unbound64(d: Register): void {
 
 function lowShiftLeft(d: Register, by: number): void {
   unboundSigned32(d)
-  if (by > 31 || d.u32max > 2 ** (31 - by)) unboundUnsigned32(d)
+  if (by > 31 || d.u32max > 0x8000_0000 >>> by) unboundUnsigned32(d)
   else {
-    d.u32min = d.u32min * 2 ** by
-    d.u32max = Math.min(d.u32max * 2 ** by, U32_MAX)
+    d.u32min = (d.u32min << by) >>> 0
+    d.u32max = (d.u32max << by) >>> 0
   }
 }
 

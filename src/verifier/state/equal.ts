@@ -18,26 +18,25 @@ export type Exactness = 'precise values only' | 'within ranges' | 'exact'
 class IdMap {
   readonly #old: number[] = []
   readonly #current: number[] = []
+  #count = 0
   #temporary = 0
 
   /** Forgets all pairs. */
   begin(lastId: number): this {
     this.#temporary = lastId
-    this.#old.length = 0
-    this.#current.length = 0
+    this.#count = 0
     return this
   }
 
   matches(old: number, current: number): boolean {
     if ((old !== 0) !== (current !== 0)) return false
     if (old === 0) return true
-    const n = this.#old.length
-    for (let i = 0; i < n; i++) {
+    for (let i = 0; i < this.#count; i++) {
       if (this.#old[i] === old) return this.#current[i] === current
       if (this.#current[i] === current) return false
     }
-    this.#old.push(old)
-    this.#current.push(current)
+    this.#old[this.#count] = old
+    this.#current[this.#count++] = current
     return true
   }
 

@@ -41,9 +41,11 @@ class Wanted {
   /** Nothing is wanted, in a state whose innermost frame is this. */
   begin(frame: number): this {
     this.frame = frame
-    this.registers.fill(0)
-    this.#low.fill(0)
-    this.#high.fill(0)
+    for (let f = 0; f < 8; f++) {
+      this.registers[f] = 0
+      this.#low[f] = 0
+      this.#high[f] = 0
+    }
     return this
   }
 
