@@ -412,6 +412,12 @@ describe('BTF by hand', () => {
       '.BTF offset 0x10: expected strings inside the 73 bytes, found 256 bytes at 64',
     ],
     [
+      'with strings in its types',
+      poke(16, 36),
+      'bad-header',
+      '.BTF offset 0x10: expected strings behind the 40 bytes of types at 24, found 9 bytes at 60',
+    ],
+    [
       'with strings that do not end',
       poke(72, 65),
       'bad-strings',

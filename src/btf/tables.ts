@@ -88,6 +88,14 @@ export function readTables(
       `${stringsLength} bytes at ${stringsOffset}`,
     )
   }
+  if (typesOffset + typesLength > stringsOffset) {
+    return new BtfError(
+      'bad-header',
+      place(16),
+      `strings behind the ${typesLength} bytes of types at ${typesOffset}`,
+      `${stringsLength} bytes at ${stringsOffset}`,
+    )
+  }
   const strings = bytes.subarray(stringsOffset, stringsOffset + stringsLength)
   const badStrings =
     base === undefined
