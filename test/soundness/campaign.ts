@@ -48,7 +48,7 @@ export type KnownDifference =
   | 'linux negative offset'
   /** A constant null is taken for an argument that must not be null. */
   | 'linux null argument'
-  /** Without the kernel's types, which generated programs are not given here. */
+  /** Without the kernel's types, which generated programs are not given here, or with those of another kernel. */
   | 'types of the kernel'
   /** Whether the kernel lets programs write to user memory is how it was started. */
   | 'writing user memory'
@@ -257,7 +257,11 @@ function knownDifference(
   if (theirs.message.startsWith('verifier bug: ') && !theirs.message.includes('INVARIANTS'))
     return 'linux gives up'
   const { message } = ours
-  if (/without CONFIG_DEBUG_INFO_BTF|^invalid return type 8 of func/.test(message))
+  if (
+    /without CONFIG_DEBUG_INFO_BTF|^invalid return type 8 of func|^ldimm64 failed to find the address/.test(
+      message,
+    )
+  )
     return 'types of the kernel'
   if (theirs.message.includes('bpf_probe_write_user')) return 'writing user memory'
   if (theirs.accepted && subject.instructions.some(callsBack)) return 'linux callback rounds'
