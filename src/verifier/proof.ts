@@ -15,6 +15,7 @@ import type { FunctionArgument } from './checks/global-functions.ts'
 import { BASE, baseOf, FLAG, kindName } from './domain/kinds.ts'
 import { knownScalar, type Register, unknownScalar } from './domain/register.ts'
 import type { KfuncCallFacts } from './facts.ts'
+import type { Edges } from './flow/edges.ts'
 import { StackLiveness } from './flow/stack-liveness.ts'
 import type { Subprogram } from './flow/subprograms.ts'
 import type { KfuncTable } from './kfuncs/table.ts'
@@ -132,6 +133,8 @@ export class Proof {
   helpers: ReadonlyMap<number, HelperPrototype>
   readonly observer: ProofObserver | undefined
   subprograms: Subprogram[] = []
+  /** Once the shape of the program is known to be sound. */
+  edges!: Edges
   exceptionCallback = 0
   state!: State
   index = 0

@@ -10,9 +10,11 @@ import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../abi/index.ts'
 import { resolveImmediates } from './checks/immediates.ts'
 import { BASE } from './domain/kinds.ts'
 import { factsOf, type ProgramFacts } from './facts.ts'
+import { Edges } from './flow/edges.ts'
 import { findFastcalls, giveBackFastcallStack } from './flow/fastcall.ts'
-import { checkGraph, computeLiveRegisters, findLoops, postorder } from './flow/graph.ts'
+import { checkGraph, findLoops, postorder } from './flow/graph.ts'
 import { checkLineRecords } from './flow/line-records.ts'
+import { computeLiveRegisters } from './flow/live-registers.ts'
 import {
   checkFunctionRecords,
   checkStackDepth,
@@ -119,6 +121,7 @@ function run(p: Proof): void {
   checkLineRecords(p)
   resolveImmediates(p)
   checkGraph(p)
+  p.edges = new Edges(p)
   const order = postorder(p)
   p.target = findTarget(p)
   if (p.isExtension) becomeWhatIsExtended(p)

@@ -1,11 +1,11 @@
 /**
  * The shape of the program, before any value is known: which instructions can be reached, where paths meet, which
- * loops there are, which registers matter where.
+ * loops there are.
  *
  * Rules: every instruction must be reachable; paths are compared (and cut) at prune points, which are jump targets,
  * conditional jumps, and the places around calls; loops are strongly connected components of each function.
  *
- * Source: check_cfg, compute_postorder, compute_scc, compute_live_registers of Linux 6.18.
+ * Source: check_cfg, compute_postorder, compute_scc of Linux 6.18.
  */
 import { helperPrototypes } from '../../helpers/index.ts'
 import {
@@ -14,18 +14,13 @@ import {
   classOf,
   codeOf,
   type Instruction,
-  MODE,
-  modeOf,
   OPCODE,
-  SIZE,
   SOURCE,
-  sizeFieldOf,
   sourceOf,
 } from '../../isa/index.ts'
-import { isAllowed } from '../kfuncs/restrictions.ts'
 import type { Proof } from '../proof.ts'
 import { EINVAL } from '../refusal.ts'
-import { isFunctionPointer, isHelperCall, isKfuncCall, isLocalCall, jumpDistance } from './subprograms.ts'
+import { isFunctionPointer, isHelperCall, isKfuncCall, jumpDistance } from './subprograms.ts'
 
 export const SYNC_CALLBACK_HELPERS: ReadonlySet<number> = new Set([164, 180, 181, 209])
 export const ASYNC_CALLBACK_HELPER = 170
@@ -57,19 +52,6 @@ export function callsAsyncCallback(p: Proof, insn: Instruction): boolean {
 const UNSEEN = 0
 const DISCOVERED = 1
 const EXPLORED = 2
-
-/** Where control can go from slot `i`; calls go on behind the call. */
-export function successors(p: Proof, i: number): number[] {
-  const insn = p.insn(i)
-  const kind = classOf(insn.opcode)
-  if (kind !== CLASS.JMP && kind !== CLASS.JMP32) return [i + (isWideLoad(insn) ? 2 : 1)]
-  const code = codeOf(insn.opcode)
-  if (code === 0x90) return []
-  if (code === 0x80) return [i + 1]
-  if (code === 0x00) return [i + jumpDistance(insn) + 1]
-  const target = i + insn.offset + 1
-  return target === i + 1 ? [target] : [i + 1, target]
-}
 
 export function checkGraph(p: Proof): void {
   const { notes, length } = p
@@ -185,166 +167,89 @@ export function checkGraph(p: Proof): void {
  * Instructions of every function, each after those it leads to, as far as loops allow, and as far as Linux has it: what
  * was pushed once is not pushed again, so that the order is not quite a postorder. The log shows it.
  */
-export function postorder(p: Proof): number[] {
-  const order: number[] = []
-  const isPushed = new Uint8Array(p.length)
-  const isExplored = new Uint8Array(p.length)
-  for (const s of p.subprograms) {
-    const stack = [s.start]
-    isPushed[s.start] = 1
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1] as number
+export function postorder(p: Proof): Int32Array {
+  const { length } = p
+  const { first, second } = p.edges
+  const order = new Int32Array(length)
+  const stack = new Int32Array(length)
+  const isPushed = new Uint8Array(length)
+  const isExplored = new Uint8Array(length)
+  let count = 0
+  let depth = 0
+  const push = (i: number): void => {
+    if (i < 0 || isPushed[i] === 1) return
+    isPushed[i] = 1
+    stack[depth++] = i
+  }
+  for (const { start } of p.subprograms) {
+    push(start)
+    while (depth > 0) {
+      const top = stack[depth - 1] as number
       if (isExplored[top] === 1) {
-        order.push(top)
-        stack.pop()
+        order[count++] = top
+        depth--
         continue
       }
-      for (const next of successors(p, top)) {
-        if (isPushed[next] === 1) continue
-        isPushed[next] = 1
-        stack.push(next)
-      }
+      push(first[top] as number)
+      push(second[top] as number)
       isExplored[top] = 1
     }
   }
-  return order
+  return order.subarray(0, count)
 }
 
 /** Numbers the loops: 0 for an instruction in none. */
 export function findLoops(p: Proof): void {
   const { notes, length } = p
+  const { first, second } = p.edges
   const lows = new Int32Array(length)
   const order = new Int32Array(length)
-  const onStack: number[] = []
+  /** The path that is walked, and how many edges of its instructions were followed. */
+  const path = new Int32Array(length)
+  const followed = new Uint8Array(length)
+  const onStack = new Int32Array(length)
+  let depth = 0
+  let held = 0
   let counter = 1
   let component = 1
-  const NONE = 0x7fff_ffff
-  const walk: { at: number; next: number; targets: number[] }[] = []
+  const DONE = 0x7fff_ffff
+  const begin = (i: number): void => {
+    order[i] = counter
+    lows[i] = counter
+    counter++
+    onStack[held++] = i
+    path[depth++] = i
+  }
   for (let start = 0; start < length; start++) {
     if (order[start] !== 0) continue
     if (start > 0 && isWideLoad(p.insn(start - 1)) && p.insn(start).opcode === 0) continue
-    const begin = (i: number): void => {
-      order[i] = counter
-      lows[i] = counter
-      counter++
-      onStack.push(i)
-      walk.push({ at: i, next: 0, targets: successors(p, i) })
-    }
     begin(start)
-    while (walk.length > 0) {
-      const top = walk[walk.length - 1]!
-      if (top.next < top.targets.length) {
-        const target = top.targets[top.next++] as number
+    while (depth > 0) {
+      const at = path[depth - 1] as number
+      const edge = followed[at] as number
+      if (edge < 2) {
+        followed[at] = edge + 1
+        const target = (edge === 0 ? first[at] : second[at]) as number
+        if (target < 0) continue
         if (order[target] === 0) begin(target)
-        else if (lows[target]! < lows[top.at]!) lows[top.at] = lows[target]!
+        else if (lows[target]! < lows[at]!) lows[at] = lows[target]!
         continue
       }
-      walk.pop()
-      const parent = walk[walk.length - 1]
-      if (lows[top.at]! < order[top.at]!) {
-        if (parent !== undefined && lows[top.at]! < lows[parent.at]!) lows[parent.at] = lows[top.at]!
+      depth--
+      if (lows[at]! < order[at]!) {
+        const parent = path[depth - 1] as number
+        if (depth > 0 && lows[at]! < lows[parent]!) lows[parent] = lows[at]!
         continue
       }
-      // `top` is the first of its component: all above it on the stack belong to it.
-      const isLoop = onStack[onStack.length - 1] !== top.at || top.targets.includes(top.at)
+      // `at` is the first of its component: all above it on the stack belong to it.
+      const isLoop = onStack[held - 1] !== at || first[at] === at || second[at] === at
       for (;;) {
-        const member = onStack.pop() as number
-        lows[member] = NONE
+        const member = onStack[--held] as number
+        lows[member] = DONE
         if (isLoop) notes.component[member] = component
-        if (member === top.at) break
+        if (member === at) break
       }
       if (isLoop) component++
-    }
-  }
-}
-
-const CALLER_SAVED = 0x3f
-
-/** Registers that an instruction reads and writes, as bit masks. */
-function useAndDefinition(p: Proof, insn: Instruction): [use: number, def: number] {
-  const src = 1 << insn.src
-  const dst = 1 << insn.dst
-  switch (classOf(insn.opcode)) {
-    case CLASS.LD:
-      if (modeOf(insn.opcode) === MODE.IMM && sizeFieldOf(insn.opcode) === SIZE.DW) return [0, dst]
-      return [0xffff, 0]
-    case CLASS.LDX:
-      if (modeOf(insn.opcode) === MODE.MEM || modeOf(insn.opcode) === MODE.MEMSX) return [src, dst]
-      return [0xffff, 0]
-    case CLASS.ST:
-      return modeOf(insn.opcode) === MODE.MEM ? [dst, 0] : [0xffff, 0]
-    case CLASS.STX:
-      if (modeOf(insn.opcode) === MODE.MEM) return [dst | src, 0]
-      if (modeOf(insn.opcode) !== MODE.ATOMIC) return [0xffff, 0]
-      switch (insn.imm) {
-        case 0xf1:
-          return [1 | dst | src, 1]
-        case 0x100:
-          return [src, dst]
-        case 0x110:
-          return [dst | src, 0]
-        default:
-          return [dst | src, insn.imm & 1 ? src : 0]
-      }
-    case CLASS.ALU:
-    case CLASS.ALU64:
-      switch (codeOf(insn.opcode)) {
-        case 0xd0:
-          return [dst, dst]
-        case 0xb0:
-          return [sourceOf(insn.opcode) === SOURCE.K ? 0 : src, dst]
-        default:
-          return [sourceOf(insn.opcode) === SOURCE.K ? dst : dst | src, dst]
-      }
-    default:
-      switch (codeOf(insn.opcode)) {
-        case 0x00:
-        case 0xe0:
-          return [0, 0]
-        case 0x90:
-          return [1, 0]
-        case 0x80: {
-          const count = argumentCount(p, insn)
-          return [count === undefined ? CALLER_SAVED & ~1 : ((1 << (count + 1)) - 1) & ~1, CALLER_SAVED]
-        }
-        default:
-          return [sourceOf(insn.opcode) === SOURCE.K ? dst : dst | src, 0]
-      }
-  }
-}
-
-function argumentCount(p: Proof, insn: Instruction): number | undefined {
-  if (isHelperCall(insn)) return p.helpers.get(insn.imm)?.arguments.length
-  if (isKfuncCall(insn)) {
-    const kfunc = p.kfuncs.find(insn.imm, insn.offset)
-    return kfunc !== undefined && isAllowed(p, kfunc) ? kfunc.parameters.length : undefined
-  }
-  if (isLocalCall(insn)) return undefined
-  return undefined
-}
-
-export function computeLiveRegisters(p: Proof, order: readonly number[]): void {
-  const { length } = p
-  const use = new Uint16Array(length)
-  const def = new Uint16Array(length)
-  const live = p.notes.liveRegisters
-  for (let i = 0; i < length; i++) {
-    const [u, d] = useAndDefinition(p, p.insn(i))
-    use[i] = u
-    def[i] = d
-  }
-  const targets = order.map((i) => successors(p, i))
-  let changed = true
-  while (changed) {
-    changed = false
-    for (let n = 0; n < order.length; n++) {
-      const i = order[n] as number
-      let out = 0
-      for (const next of targets[n]!) out |= live[next] as number
-      const before = (out & ~def[i]!) | use[i]!
-      if (before === live[i]) continue
-      live[i] = before
-      changed = true
     }
   }
 }

@@ -14,7 +14,6 @@
 
 import type { Proof } from '../proof.ts'
 import type { Frame, State } from '../state/state.ts'
-import { successors } from './graph.ts'
 import { MAX_FRAMES, MAX_SUBPROGRAMS } from './subprograms.ts'
 
 /** Sets of 64 slots, as two 32-bit halves each, one group for each instruction of a function. */
@@ -91,10 +90,11 @@ export class StackLiveness {
   readonly #proof: Proof
   /** Functions that are walked on their own, by number. */
   readonly #roots: Instance[] = []
-  /** Where each instruction leads, and each function's instructions after those they lead to. */
-  #targets: readonly (readonly number[])[] = []
-  #sources: readonly (readonly number[])[] = []
-  #orders: readonly (readonly number[])[] = []
+  /** What leads to each instruction: those of instruction `i` are from `#sourcesFrom[i]` on. */
+  #sources = new Int32Array(0)
+  #sourcesFrom = new Int32Array(0)
+  /** Each function's instructions after those they lead to. */
+  #orders: readonly Int32Array[] = []
   /** Of each instruction in its function's order. */
   #places = new Int32Array(0)
   #current: Instance | undefined = undefined
@@ -110,26 +110,36 @@ export class StackLiveness {
     this.#isLogged = (proof.input.logLevel & 2) !== 0
   }
 
-  /** Takes the order in which the equations are solved: `postorder` of all functions. */
-  prepare(order: readonly number[]): void {
-    this.#places = new Int32Array(this.#proof.length)
-    const targets: number[][] = []
-    const sources: number[][] = []
-    const orders: number[][] = this.#proof.subprograms.map(() => [])
-    for (const i of order) {
-      const leads = successors(this.#proof, i)
-      targets[i] = leads
-      for (const to of leads) {
-        const from = sources[to]
-        if (from === undefined) sources[to] = [i]
-        else from.push(i)
+  /** Takes the order in which the equations are solved: `postorder` of all functions, one after the other. */
+  prepare(order: Int32Array): void {
+    const { length, subprograms, edges } = this.#proof
+    const places = new Int32Array(length)
+    const from = new Int32Array(length + 2)
+    const orders: Int32Array[] = []
+    let begin = 0
+    for (const { start, end } of subprograms) {
+      let n = begin
+      for (; n < order.length; n++) {
+        const i = order[n] as number
+        if (i < start || i >= end) break
+        places[i] = n - begin
+        // Counted two places on: filling them in moves each to its own.
+        if (edges.first[i]! >= 0) from[edges.first[i]! + 2]!++
+        if (edges.second[i]! >= 0) from[edges.second[i]! + 2]!++
       }
-      const order = orders[this.#proof.subprogramContaining(i)] as number[]
-      this.#places[i] = order.length
-      order.push(i)
+      orders.push(order.subarray(begin, n))
+      begin = n
     }
-    this.#targets = targets
+    for (let i = 2; i < from.length; i++) from[i]! += from[i - 1]!
+    const sources = new Int32Array(from[length + 1] as number)
+    for (let n = 0; n < order.length; n++) {
+      const i = order[n] as number
+      if (edges.first[i]! >= 0) sources[from[edges.first[i]! + 1]!++] = i
+      if (edges.second[i]! >= 0) sources[from[edges.second[i]! + 1]!++] = i
+    }
+    this.#places = places
     this.#sources = sources
+    this.#sourcesFrom = from
     this.#orders = orders
   }
 
@@ -275,7 +285,7 @@ export class StackLiveness {
         for (let i = 0; m !== undefined && i < m.length; i += GROUP) m.fill(0, i + WRITTEN_LATER, i + LIVE)
       }
     }
-    const order = this.#orders[this.#proof.subprogramContaining(start)] ?? []
+    const order = this.#orders[this.#proof.subprogramContaining(start)] as Int32Array
     let rounds = 0
     for (let changed = true; changed; rounds++) {
       changed = false
@@ -298,7 +308,7 @@ export class StackLiveness {
    */
   #solveChanged(instance: Instance): void {
     const { masks, changed, start } = instance
-    const order = this.#orders[this.#proof.subprogramContaining(start)] ?? []
+    const order = this.#orders[this.#proof.subprogramContaining(start)] as Int32Array
     const places = this.#places
     for (let frame = 0; frame < masks.length; frame++) {
       const m = masks[frame]
@@ -317,9 +327,9 @@ export class StackLiveness {
           isWaiting[place] = 0
           const i = order[place] as number
           if (!this.#solveOne(instance, frame, m, i)) continue
-          const from = this.#sources[i]
-          for (let n = 0; from !== undefined && n < from.length; n++) {
-            const before = places[from[n] as number] as number
+          const end = this.#sourcesFrom[i + 1] as number
+          for (let n = this.#sourcesFrom[i] as number; n < end; n++) {
+            const before = places[this.#sources[n] as number] as number
             isWaiting[before] = 1
             // Its turn in this round is over: a loop.
             if (before <= place && before < again) again = before
@@ -331,20 +341,22 @@ export class StackLiveness {
   }
 
   #solveOne(instance: Instance, frame: number, masks: Int32Array, instruction: number): boolean {
-    const targets = this.#targets[instruction] as readonly number[]
-    if (targets.length === 0) return false
+    const { edges } = this.#proof
+    const next = edges.first[instruction] as number
+    if (next < 0) return false
     const { start } = instance
     const at = (instruction - start) * GROUP
-    let liveLow = 0
-    let liveHigh = 0
-    let laterLow = -1
-    let laterHigh = -1
-    for (let t = 0; t < targets.length; t++) {
-      const to = ((targets[t] as number) - start) * GROUP
-      liveLow |= masks[to + LIVE]!
-      liveHigh |= masks[to + LIVE + 1]!
-      laterLow &= masks[to + WRITTEN_LATER]!
-      laterHigh &= masks[to + WRITTEN_LATER + 1]!
+    const to = (next - start) * GROUP
+    let liveLow = masks[to + LIVE] as number
+    let liveHigh = masks[to + LIVE + 1] as number
+    let laterLow = masks[to + WRITTEN_LATER] as number
+    let laterHigh = masks[to + WRITTEN_LATER + 1] as number
+    if (edges.second[instruction]! >= 0) {
+      const other = (edges.second[instruction]! - start) * GROUP
+      liveLow |= masks[other + LIVE]!
+      liveHigh |= masks[other + LIVE + 1]!
+      laterLow &= masks[other + WRITTEN_LATER]!
+      laterHigh &= masks[other + WRITTEN_LATER + 1]!
     }
     const writtenLow = masks[at + WRITTEN] as number
     const writtenHigh = masks[at + WRITTEN + 1] as number
