@@ -60,6 +60,13 @@ export interface ProgramFacts {
   readonly functions: readonly ProvedFunction[]
 }
 
+/** Where in `marks` the value is: few have it, if any. */
+function slotsWith(marks: Uint8Array | Int32Array, value: number): Set<number> {
+  const found = new Set<number>()
+  for (let slot = marks.indexOf(value); slot >= 0; slot = marks.indexOf(value, slot + 1)) found.add(slot)
+  return found
+}
+
 /** Bit of r1. */
 const CONTEXT_REGISTER = 1 << 1
 
@@ -71,19 +78,14 @@ export function factsOf({
   exceptionCallback,
   target,
 }: Proof): ProgramFacts {
-  const slots = (holds: (slot: number) => boolean): Set<number> => {
-    const found = new Set<number>()
-    for (let slot = 0; slot < length; slot++) if (holds(slot)) found.add(slot)
-    return found
-  }
   return {
     subprograms: subprograms.map(({ start, end }) => ({ start, end })),
     usesContext: ((notes.liveRegisters[0] ?? 0) & CONTEXT_REGISTER) !== 0,
     reached: notes.seen.subarray(0, length),
-    contextAccesses: slots((slot) => notes.pointerKind[slot] === BASE.CTX),
-    foreignLoads: slots((slot) => notes.foreignLoad[slot] === 1),
-    arenaAccesses: slots((slot) => notes.pointerKind[slot] === BASE.ARENA),
-    arenaArithmetic: slots((slot) => notes.arenaArithmetic[slot] === 1),
+    contextAccesses: slotsWith(notes.pointerKind, BASE.CTX),
+    foreignLoads: slotsWith(notes.foreignLoad, 1),
+    arenaAccesses: slotsWith(notes.pointerKind, BASE.ARENA),
+    arenaArithmetic: slotsWith(notes.arenaArithmetic, 1),
     kfuncCalls: notes.kfuncCalls,
     bufferBytes: notes.bufferBytes,
     exceptionCallback: exceptionCallback === 0 ? undefined : subprograms[exceptionCallback]?.start,

@@ -13,7 +13,7 @@ import { type HelperPrototype, helperPrototypes } from '../helpers/index.ts'
 import { disassembleAt, type Instruction, type Program } from '../isa/index.ts'
 import type { FunctionArgument } from './checks/global-functions.ts'
 import { BASE, baseOf, FLAG, kindName } from './domain/kinds.ts'
-import { knownScalar, type Register, unknownScalar } from './domain/register.ts'
+import { type Register, sharedScalar, unknownScalar } from './domain/register.ts'
 import type { KfuncCallFacts } from './facts.ts'
 import type { Edges } from './flow/edges.ts'
 import { StackLiveness } from './flow/stack-liveness.ts'
@@ -278,7 +278,7 @@ export class Proof {
     let register = this.#constants[this.index]
     if (register === undefined) {
       const { imm } = this.insn(this.index)
-      register = knownScalar(BigInt(is64 ? imm : imm >>> 0))
+      register = sharedScalar(is64 ? imm : imm >>> 0)
       this.#constants[this.index] = register
     }
     return register

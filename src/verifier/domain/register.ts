@@ -176,6 +176,17 @@ export function knownScalar(value: bigint): Register {
   return r
 }
 
+const smallNumbers: (Register | undefined)[] = []
+const SMALL = 256
+
+/** The same register for the same small number, in all proofs: most constants of programs are small. */
+export function sharedScalar(value: number): Register {
+  if (value < 0 || value >= SMALL) return knownScalar(BigInt(value))
+  const register = smallNumbers[value] ?? knownScalar(BigInt(value))
+  smallNumbers[value] = register
+  return register
+}
+
 /** In place: a scalar that is linked with no other. */
 export function unlink(r: Register): void {
   r.id = 0
