@@ -9,7 +9,7 @@
 
 import { BPF_PROG_TYPE } from '../abi/index.ts'
 import { BTF_KIND, type Btf, type BtfId } from '../btf/index.ts'
-import { type HelperPrototype, helperPrototypes } from '../helpers/index.ts'
+import { helperPrototypes } from '../helpers/index.ts'
 import { disassembleAt, type Instruction, type Program } from '../isa/index.ts'
 import type { FunctionArgument } from './checks/global-functions.ts'
 import { BASE, baseOf, FLAG, kindName } from './domain/kinds.ts'
@@ -26,6 +26,7 @@ import { StatePrinter } from './log/printer.ts'
 import type { ProofObserver } from './observer.ts'
 import type { MapSpec, ProgramInput, SourceLine } from './program.ts'
 import type { Target } from './program-types/attach.ts'
+import type { AvailableHelpers } from './program-types/helper-availability.ts'
 import type { ProgramKind } from './program-types/kind.ts'
 import type { Records } from './records/records.ts'
 import { EACCES, EINVAL, Refusal } from './refusal.ts'
@@ -130,7 +131,7 @@ export class Proof {
   readonly kernel: Btf | undefined
   readonly kfuncs: KfuncTable
   readonly records: Records
-  helpers: ReadonlyMap<number, HelperPrototype>
+  helpers: AvailableHelpers
   readonly observer: ProofObserver | undefined
   subprograms: Subprogram[] = []
   /** Once the shape of the program is known to be sound. */
@@ -186,7 +187,7 @@ export class Proof {
       kind: ProgramKind
       kfuncs: KfuncTable
       records: Records
-      helpers: ReadonlyMap<number, HelperPrototype>
+      helpers: AvailableHelpers
       observer: ProofObserver | undefined
     },
   ) {

@@ -28,7 +28,7 @@ import { logLiveRegisters, logStatistics } from './log/summary.ts'
 import type { ProofObserver } from './observer.ts'
 import type { ProgramInput } from './program.ts'
 import { findTarget } from './program-types/attach.ts'
-import { helpersFor } from './program-types/helper-availability.ts'
+import { AvailableHelpers } from './program-types/helper-availability.ts'
 import { PROGRAM_KINDS } from './program-types/kinds.ts'
 import { Proof } from './proof.ts'
 import { Records } from './records/records.ts'
@@ -104,10 +104,8 @@ function mayHavePrivateStack({ isExtension, input }: Proof): boolean {
 function becomeWhatIsExtended(p: Proof): void {
   const { programType } = p.input
   if (programType === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS) return
-  const helpers = new Map(helpersFor(p.input))
   // It has no trampoline of its own.
-  for (const id of ABOUT_CALLS) helpers.delete(id)
-  p.helpers = helpers
+  p.helpers = new AvailableHelpers(p.input, ABOUT_CALLS)
   p.kind = PROGRAM_KINDS[programType] ?? p.kind
 }
 
@@ -146,7 +144,7 @@ export function prove(input: ProgramInput, observer?: ProofObserver): ProofVerdi
     kind: kind ?? { context: () => undefined, packet: 'none', convertsContext: true },
     kfuncs,
     records,
-    helpers: helpersFor(input),
+    helpers: new AvailableHelpers(input),
     observer,
   })
   const clockNs = input.clockNs ?? (() => 0n)

@@ -108,45 +108,58 @@ function isLeftIn(input: ProgramInput, id: number, target: string): boolean {
 /** Helpers whose rows say that they may sleep, which they only do for programs that may. */
 const ADAPTS: ReadonlySet<number> = new Set([ID.getStack, ID.getTaskStack])
 
-const rowsByType = new Map<number, readonly HelperPrototype[]>()
+const rowsByType = new Map<number, ReadonlyMap<number, HelperPrototype>>()
 
-/** The helpers of a type of program, wherever it attaches. */
-function rowsOf(programType: number): readonly HelperPrototype[] {
+/** The helpers of a type of program, wherever it attaches: the first row of each. */
+function rowsOf(programType: number): ReadonlyMap<number, HelperPrototype> {
   let rows = rowsByType.get(programType)
   if (rows === undefined) {
-    rows = helperPrototypes.filter((row) => row.programTypes.includes(programType))
+    const own = helperPrototypes.filter((row) => row.programTypes.includes(programType))
+    rows = new Map(own.toReversed().map((row) => [row.id, row]))
     rowsByType.set(programType, rows)
   }
   return rows
 }
 
-export function helpersFor(input: ProgramInput): ReadonlyMap<number, HelperPrototype> {
-  const helpers = new Map<number, HelperPrototype>()
-  const target = targetName(input)
-  const { programType, expectedAttachType, flags } = input
-  const isSleepable = (flags & 0x10) !== 0
-  for (const row of rowsOf(programType)) {
-    if (helpers.has(row.id)) continue
-    if (!isLeftIn(input, row.id, target)) continue
-    helpers.set(row.id, ADAPTS.has(row.id) && !isSleepable ? { ...row, mightSleep: false } : row)
+/** The helpers of one program: each is looked for when it is called, as few are. */
+export class AvailableHelpers {
+  readonly #input: ProgramInput
+  readonly #target: string
+  readonly #rows: ReadonlyMap<number, HelperPrototype>
+  readonly #without: readonly number[]
+
+  /** `without`: ids of helpers that it does not have, whatever its type. */
+  constructor(input: ProgramInput, without: readonly number[] = []) {
+    this.#input = input
+    this.#target = targetName(input)
+    this.#rows = rowsOf(input.programType)
+    this.#without = without
   }
-  // Socket options of a struct that the program is given, where it has no socket for a context.
-  const isIterator =
-    programType === T.BPF_PROG_TYPE_TRACING &&
-    expectedAttachType === A.BPF_TRACE_ITER &&
-    SOCKET_ITERATORS.has(target)
-  const isCongestion = programType === T.BPF_PROG_TYPE_STRUCT_OPS && target === 'tcp_congestion_ops'
-  if (programType === T.BPF_PROG_TYPE_STRUCT_OPS || isIterator) {
-    for (const id of [ID.setsockopt, ID.getsockopt]) {
-      helpers.delete(id)
-      const ofSocket = helperPrototypes.find(
-        (row) => row.id === id && row.programTypes.includes(T.BPF_PROG_TYPE_CGROUP_SOCKOPT),
-      )
-      if (ofSocket === undefined || !(isIterator || (isCongestion && !isRelease(input)))) continue
-      helpers.set(id, ofSocket)
-    }
+
+  get(id: number): HelperPrototype | undefined {
+    if (this.#without.includes(id)) return undefined
+    const input = this.#input
+    if (isOptions(id) && isOfSocketStructs(input, this.#target)) return optionsOf(input, id, this.#target)
+    const row = this.#rows.get(id)
+    if (row === undefined || !isLeftIn(input, id, this.#target)) return undefined
+    const isSleepable = (input.flags & 0x10) !== 0
+    return ADAPTS.has(id) && !isSleepable ? { ...row, mightSleep: false } : row
   }
-  return helpers
+}
+
+const isSocketIterator = ({ programType, expectedAttachType }: ProgramInput, target: string): boolean =>
+  programType === T.BPF_PROG_TYPE_TRACING &&
+  expectedAttachType === A.BPF_TRACE_ITER &&
+  SOCKET_ITERATORS.has(target)
+
+const isOfSocketStructs = (input: ProgramInput, target: string): boolean =>
+  input.programType === T.BPF_PROG_TYPE_STRUCT_OPS || isSocketIterator(input, target)
+
+/** Socket options of a struct that the program is given, where it has no socket for a context. */
+function optionsOf(input: ProgramInput, id: number, target: string): HelperPrototype | undefined {
+  const isCongestion = input.programType === T.BPF_PROG_TYPE_STRUCT_OPS && target === 'tcp_congestion_ops'
+  if (!isSocketIterator(input, target) && !(isCongestion && !isRelease(input))) return undefined
+  return rowsOf(T.BPF_PROG_TYPE_CGROUP_SOCKOPT).get(id)
 }
 
 /** The function that lets go of a connection may not change it any more. */
