@@ -214,7 +214,13 @@ export class Btf {
 
   /** Tags of functions, parameters, variables and types: base first, rising. */
   get declTags(): readonly BtfId[] {
-    this.#declTags ??= [...this.ids()].filter((id) => this.kindOf(id) === BTF_KIND.DECL_TAG)
+    if (this.#declTags === undefined) {
+      const tags: BtfId[] = []
+      for (let id = 1; id < this.typeCount; id++) {
+        if (this.kindOf(id as BtfId) === BTF_KIND.DECL_TAG) tags.push(id as BtfId)
+      }
+      this.#declTags = tags
+    }
     return this.#declTags
   }
 

@@ -162,8 +162,7 @@ function exceptionCallbackStart(p: Proof): number {
   if (btf === undefined || main === undefined) return 0
   const prefix = 'exception_callback:'
   const tagged: string[] = []
-  for (const id of btf.ids()) {
-    if (btf.kindOf(id) !== BTF_KIND.DECL_TAG) continue
+  for (const id of btf.declTags) {
     const tag = btf.typeById(id)
     if (tag.kind !== BTF_KIND.DECL_TAG || tag.type !== main.typeId || tag.component !== -1) continue
     if (tag.name.startsWith(prefix)) tagged.push(tag.name.slice(prefix.length))
