@@ -4,7 +4,14 @@
  *
  * Source: bpf_map__init_kern_struct_ops() of libbpf, as it behaves.
  */
-import { BTF_KIND, type Btf, type BtfComposite, type BtfId, type BtfMember } from '../btf/index.ts'
+import {
+  BTF_KIND,
+  type Btf,
+  type BtfComposite,
+  type BtfId,
+  type BtfMember,
+  essentialName,
+} from '../btf/index.ts'
 import { type BtfValue, btfCodec } from './btf-codec.ts'
 import { LoadError } from './errors.ts'
 import type { TypeFacts } from './kernel-facts.ts'
@@ -58,7 +65,7 @@ export function planStructOps(
     code: 'unsupported' | 'unknown-target' | 'bad-value' | 'unknown-name' = 'unsupported',
   ) => new LoadError(code, spec.name, `struct_ops '${spec.name}': ${message}`)
   if (local.kind !== BTF_KIND.STRUCT) return fail('its type is no struct')
-  const kernel = kernelStruct(facts, nameWithoutFlavour(local.name))
+  const kernel = kernelStruct(facts, essentialName(local.name))
   if (kernel instanceof LoadError) return kernel
   if (kernel === undefined) return fail(`the kernel has no '${VALUE_PREFIX}${local.name}'`, 'unknown-target')
   const unknown = Object.keys(changes).find((name) => !local.members.some((member) => member.name === name))
@@ -132,9 +139,6 @@ function kernelStruct(facts: TypeFacts, name: string): KernelStruct | undefined 
   }
   return undefined
 }
-
-/** `tcp_congestion_ops___new` is the kernel's `tcp_congestion_ops`. */
-const nameWithoutFlavour = (name: string): string => name.replace(/___.*$/, '')
 
 function isFunctionPointer(types: Btf, type: BtfId): boolean {
   const pointer = types.typeById(types.resolve(type))

@@ -5,7 +5,7 @@
  * Source: btf_prepare_func_args in kernel/bpf/btf.c, btf_check_func_arg_match in kernel/bpf/verifier.c of Linux 6.18.
  */
 import { BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../../abi/index.ts'
-import { BTF_KIND, type Btf, type BtfId, type BtfType } from '../../btf/index.ts'
+import { BTF_KIND, type Btf, type BtfId, type BtfType, essentialName } from '../../btf/index.ts'
 import { BASE, FLAG } from '../domain/kinds.ts'
 import { pointer, type Register, unknownScalar } from '../domain/register.ts'
 import type { Subprogram } from '../flow/subprograms.ts'
@@ -168,7 +168,7 @@ function tagsOf(p: Proof, btf: Btf, functionId: number, parameter: number, isGlo
 /** The kernel's type of this name: what a trusted or untrusted pointer argument points to. */
 function kernelTypeOf(p: Proof, btf: Btf, target: BtfId, n: number): number {
   const type = btf.typeById(btf.resolve(target))
-  const name = flavourless(type.name)
+  const name = essentialName(type.name)
   const id =
     type.kind === BTF_KIND.STRUCT || type.kind === BTF_KIND.UNION || type.kind === BTF_KIND.FWD
       ? p.kernel?.find(name, type.kind === BTF_KIND.UNION ? BTF_KIND.UNION : BTF_KIND.STRUCT)
@@ -178,9 +178,6 @@ function kernelTypeOf(p: Proof, btf: Btf, target: BtfId, n: number): number {
   }
   return id
 }
-
-/** CO-RE flavours of a struct carry a suffix after three underscores. */
-const flavourless = (name: string): string => name.split('___')[0] ?? name
 
 /** Arguments of a function, from its BTF. Throws a refusal with the message that Linux logs. */
 export function describeArguments(p: Proof, index: number): readonly FunctionArgument[] {
