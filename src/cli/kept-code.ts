@@ -27,10 +27,10 @@ const OTHERS_MAY_WRITE = 0o022
 const DIGEST_BYTES = 32
 const digestOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
 
-/** Runs the script in `file`, which is beside the modules that it was made of; false: there is none, or an old one. */
-export function runKept(file: string, modules: string): boolean {
-  const [script, module] = [statOf(file), statOf(modules)]
-  if (script === undefined || module === undefined || script.mtimeMs < module.mtimeMs) return false
+/** Runs the script in `file`; false: there is none. */
+export function runKept(file: string): boolean {
+  const script = statOf(file)
+  if (script === undefined) return false
   const kept = keptFile(`${file} ${script.size} ${script.mtimeMs}`)
   const cachedData = kept === undefined ? undefined : readOwn(kept)
   const source = readFileSync(file, 'latin1')
