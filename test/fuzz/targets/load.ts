@@ -25,6 +25,8 @@ export class LoadTarget implements Target {
   readonly name = 'load'
   readonly runsBetweenSettling = 100
   readonly runMs = 20_000
+  /** 8,192 branches may wait to be walked, as in Linux, each with its registers and its stack. */
+  readonly runBytes = 256 << 20
   readonly counts = new Map<string, number>()
   readonly seeds: readonly Seed[]
   readonly #donors: readonly Uint8Array[]
