@@ -40,6 +40,20 @@ export function perCpuCodec<T>(value: Codec<T>, cpuCount: number): Codec<readonl
   }
 }
 
+/** A codec of `size` bytes that is made when it is first used. */
+export function laterCodec<T>(size: number, make: () => Codec<T>): Codec<T> {
+  let made: Codec<T> | undefined
+  const codec = () => {
+    made ??= make()
+    return made
+  }
+  return {
+    size,
+    get: (view, offset) => codec().get(view, offset),
+    set: (view, offset, value) => codec().set(view, offset, value),
+  }
+}
+
 /** Decodes the bytes of one value. */
 export function decodeWith<T>(codec: Codec<T>, source: Uint8Array): T {
   if (source.length < codec.size) throw new RangeError(`${source.length} bytes for a value of ${codec.size}`)

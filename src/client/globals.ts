@@ -40,26 +40,27 @@ export function globalVariables(
 
 /** Reads and writes the variables of a loaded object. */
 export class Globals {
-  readonly #variables: ReadonlyMap<string, GlobalVariable>
+  readonly #variables: () => ReadonlyMap<string, GlobalVariable>
   readonly #maps: ReadonlyMap<string, BpfMap>
 
-  constructor(variables: ReadonlyMap<string, GlobalVariable>, maps: ReadonlyMap<string, BpfMap>) {
+  /** `variables` is asked for when one of them is. */
+  constructor(variables: () => ReadonlyMap<string, GlobalVariable>, maps: ReadonlyMap<string, BpfMap>) {
     this.#variables = variables
     this.#maps = maps
   }
 
   /** In the order of the object. */
   get names(): readonly string[] {
-    return [...this.#variables.keys()]
+    return [...this.#variables().keys()]
   }
 
   has(name: string): boolean {
-    return this.#variables.has(name)
+    return this.#variables().has(name)
   }
 
   /** Whether it lies in `.rodata`, where nothing can change it once the programs are loaded. */
   isConstant(name: string): boolean {
-    return this.#variables.get(name)?.map.frozen === true
+    return this.#variables().get(name)?.map.frozen === true
   }
 
   /** The value now. Throws for a name that the object does not have. */
@@ -87,7 +88,7 @@ export class Globals {
   }
 
   #locate(name: string) {
-    const variable = this.#variables.get(name)
+    const variable = this.#variables().get(name)
     const map = variable && this.#maps.get(variable.map.name)
     if (variable === undefined || map === undefined) {
       throw new RangeError(`no global variable '${name}', only ${this.names.join(', ') || 'none'}`)

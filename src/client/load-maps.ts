@@ -13,7 +13,7 @@ import {
 import type { Btf, BtfId } from '../btf/index.ts'
 import { type BtfCodecOptions, type BtfValue, btfCodec } from './btf-codec.ts'
 import { bpf, createMap } from './calls.ts'
-import { bytesCodec, type Codec, perCpuCodec } from './codec.ts'
+import { bytesCodec, type Codec, laterCodec, perCpuCodec } from './codec.ts'
 import { LoadError } from './errors.ts'
 import { kernelName } from './kernel-name.ts'
 import { BpfMap, isPerCpu } from './map.ts'
@@ -27,7 +27,7 @@ import type { MapSpec } from './spec/index.ts'
 export interface MapContext {
   readonly syscalls: Syscalls
   /** The object's types, and their descriptor where the kernel took them. */
-  readonly btf: Btf | undefined
+  readonly types: () => Btf | undefined
   readonly btfFd: number | undefined
   readonly maxEntries: Readonly<Record<string, number>>
   readonly pinRoot: string
@@ -193,9 +193,14 @@ function describe(context: MapContext, spec: MapSpec, created: CreatedMap, cpuCo
 }
 
 /** The type's codec; bytes where there is no type, or where it has another size than the map says. */
-function codecOf({ btf, values }: MapContext, type: BtfId | undefined, size: number): Codec<BtfValue> {
-  const codec = btf !== undefined && type !== undefined && size > 0 ? btfCodec(btf, type, values) : undefined
-  return codec?.size === size ? codec : (bytesCodec(size) as Codec<BtfValue>)
+function codecOf({ types, values }: MapContext, type: BtfId | undefined, size: number): Codec<BtfValue> {
+  const asBytes = bytesCodec(size) as Codec<BtfValue>
+  if (type === undefined || size === 0) return asBytes
+  return laterCodec(size, () => {
+    const btf = types()
+    const codec = btf === undefined ? undefined : btfCodec(btf, type, values)
+    return codec?.size === size ? codec : asBytes
+  })
 }
 
 /** An arena is mapped before it is filled: only then do programs know their addresses in it. */

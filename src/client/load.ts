@@ -4,7 +4,7 @@
  * Rules: on failure nothing stays open. The Spec is not changed, so it can be loaded again, here or elsewhere.
  */
 import type { Syscalls } from '../abi/index.ts'
-import { Btf } from '../btf/index.ts'
+import { Btf, type BtfError } from '../btf/index.ts'
 import { closestNames } from '../elf/index.ts'
 import { loadBtf } from './calls.ts'
 import { Collection } from './collection.ts'
@@ -18,7 +18,7 @@ import type { LoadOptions } from './load-options.ts'
 import { loadOneProgram } from './load-programs.ts'
 import { createStructOps, implementationsOf } from './load-struct-ops.ts'
 import type { BpfMap } from './map.ts'
-import { Owner } from './owner.ts'
+import { Descriptor, Owner } from './owner.ts'
 import { PIN_ROOT } from './pinned-maps.ts'
 import { possibleCpuCount } from './possible-cpus.ts'
 import type { Program } from './program.ts'
@@ -40,8 +40,12 @@ export function load(
   }
   const selected = selectPrograms(spec, options)
   if (selected instanceof LoadError) return selected
-  const btf = typesOf(spec)
-  const variables = globalVariables(spec.maps, btf, options.values)
+  const types = laidOutTypes(spec)
+  let found: ReadonlyMap<string, GlobalVariable> | undefined
+  const variables = () => {
+    found ??= globalVariables(spec.maps, types(), options.values)
+    return found
+  }
   const overrides = initialValues(variables, options)
   if (overrides instanceof LoadError) return overrides
   const unknown = unknownName('map', Object.keys(options.maxEntries ?? {}), spec.maps)
@@ -49,9 +53,9 @@ export function load(
 
   using owner = new Owner()
   using facts = new KernelFacts(syscalls, options)
-  const types = spec.kernelBtf === undefined ? undefined : loadBtf(syscalls, spec.kernelBtf)
+  const loadedTypes = spec.kernelBtf === undefined ? undefined : loadBtf(syscalls, spec.kernelBtf)
   // A kernel without types, or with older ones, loads the programs all the same.
-  const btfFd = types === undefined || typeof types === 'number' ? undefined : owner.own(types).fd
+  const btfFd = loadedTypes instanceof Descriptor ? owner.own(loadedTypes).fd : undefined
 
   let cpus: number | undefined
   const cpuCount = (): number | LoadError => {
@@ -71,7 +75,7 @@ export function load(
       : (overrides.get(map.name) ?? map.initialValue)
   const mapContext = {
     syscalls,
-    btf,
+    types,
     btfFd,
     maxEntries: options.maxEntries ?? {},
     pinRoot: options.pinRoot ?? PIN_ROOT,
@@ -121,10 +125,18 @@ export function load(
   })
 }
 
-/** The types with data sections laid out; clang leaves that to the loader. */
-function typesOf(spec: CollectionSpec): Btf | undefined {
-  const laidOut = spec.kernelBtf === undefined ? undefined : Btf.parse(spec.kernelBtf)
-  return laidOut instanceof Btf ? laidOut : spec.btf
+/**
+ * The types with data sections laid out; clang leaves that to the loader. Read when first asked for: a load needs them
+ * for global variables only, those who look at maps for what is in them.
+ */
+function laidOutTypes(spec: CollectionSpec): () => Btf | undefined {
+  if (spec.kernelBtf === undefined) return () => spec.btf
+  const bytes = spec.kernelBtf
+  let laidOut: Btf | BtfError | undefined
+  return () => {
+    laidOut ??= Btf.parse(bytes)
+    return laidOut instanceof Btf ? laidOut : spec.btf
+  }
 }
 
 function selectPrograms(spec: CollectionSpec, options: LoadOptions): readonly ProgramSpec[] | LoadError {
@@ -145,6 +157,7 @@ function unknownName(
   names: readonly string[],
   known: Iterable<{ readonly name: string }>,
 ): LoadError | undefined {
+  if (names.length === 0) return undefined
   const all = [...known].map(({ name }) => name)
   const unknown = names.find((name) => !all.includes(name))
   if (unknown === undefined) return undefined
@@ -155,11 +168,13 @@ function unknownName(
 
 /** First values of the data sections whose variables the caller sets, by map name. */
 function initialValues(
-  variables: ReadonlyMap<string, GlobalVariable>,
+  variablesOf: () => ReadonlyMap<string, GlobalVariable>,
   options: LoadOptions,
 ): Map<string, Uint8Array> | LoadError {
   const values = new Map<string, Uint8Array>()
   const settings = Object.entries(options.globals ?? {})
+  if (settings.length === 0) return values
+  const variables = variablesOf()
   const unknown = unknownName(
     'global variable',
     settings.map(([name]) => name),
@@ -193,7 +208,9 @@ function fillReferences(
   fdOf: (name: string) => number | undefined,
 ): LoadError | undefined {
   for (const spec of specs) {
-    for (const { key, name } of spec.values.filter((value) => value.kind === kind)) {
+    for (const value of spec.values) {
+      if (value.kind !== kind) continue
+      const { key, name } = value
       const fd = fdOf(name)
       // A program that was not loaded leaves its slot empty, as libbpf does.
       if (fd === undefined) continue
