@@ -73,8 +73,8 @@ export class Btf {
   }
 
   /**
-   * As `parse`, for types that a running kernel has checked and uses itself: it is not checked again that all that
-   * they refer to is there, which is two thirds of the time. Of other types, queries would fail in any way.
+   * As `parse`, for types that a kernel has checked, as a running one has its own: it is not checked again that all
+   * that they refer to is there, which is two thirds of the time. Of other types, queries would fail in any way.
    */
   static parseTrusted(bytes: Uint8Array): Btf | BtfError {
     const tables = readTables(bytes, undefined, true)

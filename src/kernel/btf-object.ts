@@ -46,7 +46,8 @@ export class BtfObject extends Counted {
   /** The bytes as types; undefined where they are none. */
   get types(): Btf | undefined {
     const { bytes } = this
-    this.#types ??= Btf.parse(bytes)
+    // Loading has checked what user space brings.
+    this.#types ??= this.isKernel ? Btf.parse(bytes) : Btf.parseTrusted(bytes)
     return this.#types instanceof Btf ? this.#types : undefined
   }
 

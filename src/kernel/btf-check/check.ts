@@ -75,25 +75,25 @@ function checkHeader(data: Uint8Array, log: BtfLog, need: Need): Header {
   need(data.length >= FIRST_MEMBERS, 'hdr_len not found')
   const bytes = new DataView(data.buffer, data.byteOffset, data.byteLength).getUint32(4, true)
   need(data.length >= bytes, 'btf_header not found')
-  const beyond = data.subarray(KNOWN_HEADER, Math.max(KNOWN_HEADER, bytes))
-  need(
-    beyond.every((byte) => byte === 0),
-    'Unsupported btf_header',
-    E2BIG,
-  )
+  for (let at = KNOWN_HEADER; at < bytes; at++) need(data[at] === 0, 'Unsupported btf_header', E2BIG)
   // A header that is shorter than known is zero where it ends.
   const known = new Uint8Array(KNOWN_HEADER)
   known.set(data.subarray(0, Math.min(bytes, KNOWN_HEADER)))
   const view = new DataView(known.buffer)
-  const [magic, version, flags] = [view.getUint16(0, true), view.getUint8(2), view.getUint8(3)]
-  const [typesAt, typesBytes, stringsAt, stringsBytes] = [8, 12, 16, 20].map((at) =>
-    view.getUint32(at, true),
-  ) as [number, number, number, number]
-  log.write(
-    `magic: 0x${magic.toString(16)}\nversion: ${version}\nflags: 0x${flags.toString(16)}\n` +
-      `hdr_len: ${view.getUint32(4, true)}\ntype_off: ${typesAt}\ntype_len: ${typesBytes}\n` +
-      `str_off: ${stringsAt}\nstr_len: ${stringsBytes}\nbtf_total_size: ${data.length}\n`,
-  )
+  const magic = view.getUint16(0, true)
+  const version = view.getUint8(2)
+  const flags = view.getUint8(3)
+  const typesAt = view.getUint32(8, true)
+  const typesBytes = view.getUint32(12, true)
+  const stringsAt = view.getUint32(16, true)
+  const stringsBytes = view.getUint32(20, true)
+  if (log.isWanted) {
+    log.write(
+      `magic: 0x${magic.toString(16)}\nversion: ${version}\nflags: 0x${flags.toString(16)}\n` +
+        `hdr_len: ${view.getUint32(4, true)}\ntype_off: ${typesAt}\ntype_len: ${typesBytes}\n` +
+        `str_off: ${stringsAt}\nstr_len: ${stringsBytes}\nbtf_total_size: ${data.length}\n`,
+    )
+  }
   need(magic === MAGIC, 'Invalid magic')
   need(version === VERSION, 'Unsupported version', ENOTSUPP)
   need(flags === 0, 'Unsupported flags', ENOTSUPP)

@@ -6,7 +6,7 @@
 import { EINVAL, ENOTSUPP } from '../../abi/index.ts'
 import { BTF_KIND } from '../../btf/index.ts'
 import { type BtfLog, BtfRefusal } from './log.ts'
-import { MEMBER_BYTES, MOST_TYPES, type RawType, type RawTypes, TYPE_BYTES } from './raw-types.ts'
+import { MEMBER_BYTES, MOST_TYPES, type RawType, type RawTypes, TYPE_BYTES, VOID } from './raw-types.ts'
 
 const K = BTF_KIND
 const KNOWN_INFO = 0x9f00ffff
@@ -15,62 +15,73 @@ const KNOWN_INT = 0x0fffffff
 const MOST_BITS = 128
 const FLOAT_BYTES: readonly number[] = [2, 4, 8, 12, 16]
 
-/** Bytes behind the three words: so many, and so many for each of `vlen`. */
-const EXTRA: Readonly<Record<number, readonly [number, number]>> = {
-  [K.INT]: [4, 0],
-  [K.ARRAY]: [12, 0],
-  [K.STRUCT]: [0, MEMBER_BYTES],
-  [K.UNION]: [0, MEMBER_BYTES],
-  [K.ENUM]: [0, 8],
-  [K.FUNC_PROTO]: [0, 8],
-  [K.VAR]: [4, 0],
-  [K.DATASEC]: [0, 12],
-  [K.DECL_TAG]: [4, 0],
-  [K.ENUM64]: [0, 12],
+/** Bytes behind the three words. */
+function extraBytes({ kind, vlen }: RawType): number {
+  switch (kind) {
+    case K.INT:
+    case K.VAR:
+    case K.DECL_TAG:
+      return 4
+    case K.ARRAY:
+      return 12
+    case K.STRUCT:
+    case K.UNION:
+      return MEMBER_BYTES * vlen
+    case K.ENUM:
+    case K.FUNC_PROTO:
+      return 8 * vlen
+    case K.DATASEC:
+    case K.ENUM64:
+      return 12 * vlen
+    default:
+      return 0
+  }
 }
 
 /** Adds all types of the section; throws a refusal. */
 export function checkMetas(types: RawTypes, log: BtfLog, from: number, to: number): void {
+  const metas = new Metas(types, log)
   let id = 1
-  for (let at = from; at < to; id++) {
-    at += checkMeta(types, log, at, to - at, id)
-  }
+  for (let at = from; at < to; id++) at += metas.add(at, to - at, id)
 }
 
-function checkMeta(types: RawTypes, log: BtfLog, at: number, left: number, id: number): number {
-  const refuse = (text: string): never => {
-    log.write(text)
-    throw new BtfRefusal(EINVAL)
-  }
-  if (left < TYPE_BYTES) refuse(`[${id}] meta_left:${left} meta_needed:${TYPE_BYTES}`)
-  const type = types.read(at, id)
-  if ((type.info & ~KNOWN_INFO) !== 0) refuse(`[${id}] Invalid btf_info:${type.info.toString(16)}`)
-  if (type.kind > LAST_KIND || type.kind === K.UNKN) refuse(`[${id}] Invalid kind:${type.kind}`)
-  if (!types.isNameOffset(type.nameOffset)) refuse(`[${id}] Invalid name_offset:${type.nameOffset}`)
-  const [fixed, each] = EXTRA[type.kind] ?? [0, 0]
-  const needed = fixed + each * type.vlen
-  if (left - TYPE_BYTES < needed) {
-    log.type(types, type, id, `meta_left:${left - TYPE_BYTES} meta_needed:${needed}`, false)
-    throw new BtfRefusal(EINVAL)
-  }
-  new Meta(types, log, type).check()
-  if (types.count > MOST_TYPES) refuse('Too many BTF types')
-  types.add(type)
-  return TYPE_BYTES + needed
-}
-
-class Meta {
+class Metas {
   readonly #types: RawTypes
   readonly #log: BtfLog
-  readonly #type: RawType
+  /** The one that is being checked. */
+  #type: RawType = VOID
 
-  constructor(types: RawTypes, log: BtfLog, type: RawType) {
+  constructor(types: RawTypes, log: BtfLog) {
     this.#types = types
     this.#log = log
-    this.#type = type
   }
 
-  check(): void {
+  /** Checks the type at a byte offset and adds it; returns how long it is. */
+  add(at: number, left: number, id: number): number {
+    const types = this.#types
+    if (left < TYPE_BYTES) this.#refuse(`[${id}] meta_left:${left} meta_needed:${TYPE_BYTES}`)
+    const type = types.read(at, id)
+    if ((type.info & ~KNOWN_INFO) !== 0) this.#refuse(`[${id}] Invalid btf_info:${type.info.toString(16)}`)
+    if (type.kind > LAST_KIND || type.kind === K.UNKN) this.#refuse(`[${id}] Invalid kind:${type.kind}`)
+    if (!types.isNameOffset(type.nameOffset)) this.#refuse(`[${id}] Invalid name_offset:${type.nameOffset}`)
+    const needed = extraBytes(type)
+    if (left - TYPE_BYTES < needed) {
+      this.#log.type(types, type, id, `meta_left:${left - TYPE_BYTES} meta_needed:${needed}`, false)
+      throw new BtfRefusal(EINVAL)
+    }
+    this.#type = type
+    this.#check()
+    if (types.count > MOST_TYPES) this.#refuse('Too many BTF types')
+    types.add(type)
+    return TYPE_BYTES + needed
+  }
+
+  #refuse(text: string): never {
+    this.#log.write(text)
+    throw new BtfRefusal(EINVAL)
+  }
+
+  #check(): void {
     switch (this.#type.kind) {
       case K.INT:
         this.#int()
@@ -177,7 +188,8 @@ class Meta {
     this.#noVlen()
     this.#noKindFlag()
     this.#need(type.word === 0, 'size != 0')
-    const [element, index] = [this.#types.extra(type, 0), this.#types.extra(type, 1)]
+    const element = this.#types.extra(type, 0)
+    const index = this.#types.extra(type, 1)
     this.#need(element !== 0 && element <= MOST_TYPES, 'Invalid elem')
     this.#need(index !== 0 && index <= MOST_TYPES, 'Invalid index')
     this.#logType()
@@ -274,25 +286,29 @@ class Meta {
     let end = 0
     let sum = 0
     for (let index = 0; index < type.vlen; index++) {
-      const need = (holds: boolean, message: string) => {
-        if (holds) return
+      const message = this.#variableFault(index, end)
+      if (message !== undefined) {
         this.#log.variable(types, type, index, type.id, message)
         throw new BtfRefusal(EINVAL)
       }
-      const [variable, offset, size] = [0, 1, 2].map((word) => types.extra(type, 3 * index + word)) as [
-        number,
-        number,
-        number,
-      ]
-      need(variable !== 0 && variable <= MOST_TYPES, 'Invalid type_id')
-      need(offset >= end && offset < type.word, 'Invalid offset')
-      need(size !== 0 && size <= type.word, 'Invalid size')
-      end = offset + size
-      need(end <= type.word, 'Invalid offset+size')
       this.#log.variable(types, type, index, type.id)
+      const size = types.extra(type, 3 * index + 2)
+      end = types.extra(type, 3 * index + 1) + size
       sum += size
     }
     this.#need(type.word >= sum, 'Invalid btf_info size')
+  }
+
+  #variableFault(index: number, end: number): string | undefined {
+    const type = this.#type
+    const types = this.#types
+    const variable = types.extra(type, 3 * index)
+    const offset = types.extra(type, 3 * index + 1)
+    const size = types.extra(type, 3 * index + 2)
+    if (variable === 0 || variable > MOST_TYPES) return 'Invalid type_id'
+    if (offset < end || offset >= type.word) return 'Invalid offset'
+    if (size === 0 || size > type.word) return 'Invalid size'
+    return offset + size > type.word ? 'Invalid offset+size' : undefined
   }
 
   #tag(): void {

@@ -119,38 +119,27 @@ function isNameByte(byte: number): boolean {
   return (lower >= 0x61 && lower <= 0x7a) || isDigit(byte) || byte === 0x5f || byte === 0x2e
 }
 
-export const isModifier = ({ kind }: RawType): boolean =>
-  kind === K.TYPEDEF || kind === K.VOLATILE || kind === K.CONST || kind === K.RESTRICT || kind === K.TYPE_TAG
+/** Kinds as a set: bit `n` for kind `n`. */
+const setOf = (...kinds: readonly number[]): number => kinds.reduce((set, kind) => set | (1 << kind), 0)
 
-export const isStruct = ({ kind }: RawType): boolean => kind === K.STRUCT || kind === K.UNION
+const MODIFIERS = setOf(K.TYPEDEF, K.VOLATILE, K.CONST, K.RESTRICT, K.TYPE_TAG)
+const STRUCTS = setOf(K.STRUCT, K.UNION)
+const SOURCE_ONLY = setOf(K.VAR, K.DECL_TAG, K.DATASEC)
+const WITHOUT_SIZE = setOf(K.UNKN, K.FWD, K.FUNC, K.FUNC_PROTO, K.DECL_TAG)
+const WITH_SIZE = STRUCTS | setOf(K.INT, K.ENUM, K.DATASEC, K.FLOAT, K.ENUM64)
+const TO_RESOLVE = MODIFIERS | STRUCTS | SOURCE_ONLY | setOf(K.PTR, K.ARRAY, K.FUNC)
+
+const isOf = (set: number, { kind }: RawType): boolean => ((set >>> kind) & 1) !== 0
+
+export const isModifier = (type: RawType): boolean => isOf(MODIFIERS, type)
+
+export const isStruct = (type: RawType): boolean => isOf(STRUCTS, type)
 
 /** Kinds that other types may not refer to. */
-export const isSourceOnly = ({ kind }: RawType): boolean =>
-  kind === K.VAR || kind === K.DECL_TAG || kind === K.DATASEC
+export const isSourceOnly = (type: RawType): boolean => isOf(SOURCE_ONLY, type)
 
-export const hasNoSize = (type: RawType | undefined): boolean =>
-  type === undefined ||
-  type.kind === K.UNKN ||
-  type.kind === K.FWD ||
-  type.kind === K.FUNC ||
-  type.kind === K.FUNC_PROTO ||
-  type.kind === K.DECL_TAG
+export const hasNoSize = (type: RawType): boolean => isOf(WITHOUT_SIZE, type)
 
-export const hasSize = ({ kind }: RawType): boolean =>
-  kind === K.INT ||
-  kind === K.STRUCT ||
-  kind === K.UNION ||
-  kind === K.ENUM ||
-  kind === K.DATASEC ||
-  kind === K.FLOAT ||
-  kind === K.ENUM64
+export const hasSize = (type: RawType): boolean => isOf(WITH_SIZE, type)
 
-export const needsResolving = (type: RawType): boolean =>
-  isModifier(type) ||
-  type.kind === K.PTR ||
-  isStruct(type) ||
-  type.kind === K.ARRAY ||
-  type.kind === K.VAR ||
-  type.kind === K.FUNC ||
-  type.kind === K.DECL_TAG ||
-  type.kind === K.DATASEC
+export const needsResolving = (type: RawType): boolean => isOf(TO_RESOLVE, type)

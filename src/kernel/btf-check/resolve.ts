@@ -193,11 +193,9 @@ export class Resolver {
 
   #array(type: RawType): number {
     const types = this.#types
-    const [elementId, indexId, count] = [0, 1, 2].map((word) => types.extra(type, word)) as [
-      number,
-      number,
-      number,
-    ]
+    const elementId = types.extra(type, 0)
+    const indexId = types.extra(type, 1)
+    const count = types.extra(type, 2)
     const index = types.get(indexId)
     if (index === undefined || isSourceOnly(index) || hasNoSize(index)) {
       return this.#refuse(type, 'Invalid index')
@@ -224,28 +222,32 @@ export class Resolver {
   #struct(visit: Visit): number {
     const { type } = visit
     const types = this.#types
-    const refuse = (index: number, message: string, as?: number): never => {
-      this.#log.member(types, type, index, type.id, message, as)
-      throw new BtfRefusal(EINVAL)
-    }
-    const check = (index: number) => {
-      const [id, place] = [types.extra(type, 3 * index + 1), types.extra(type, 3 * index + 2)]
-      const fault = checkMember(types, this.#sizeOf, type, id, place)
-      if (fault !== undefined) refuse(index, fault.message, fault.type)
-    }
-    if (visit.next > 0) check(visit.next - 1)
+    if (visit.next > 0) this.#checkMember(type, visit.next - 1)
     for (let index = visit.next; index < type.vlen; index++) {
       const member = types.get(types.extra(type, 3 * index + 1))
       if (member === undefined || isSourceOnly(member) || hasNoSize(member)) {
-        return refuse(index, 'Invalid member')
+        return this.#refuseMember(type, index, 'Invalid member')
       }
       if (this.#mustEnter(member)) {
         visit.next = index + 1
         return this.#push(member)
       }
-      check(index)
+      this.#checkMember(type, index)
     }
     return this.#pop(type, 0, 0)
+  }
+
+  #checkMember(type: RawType, index: number): void {
+    const types = this.#types
+    const id = types.extra(type, 3 * index + 1)
+    const place = types.extra(type, 3 * index + 2)
+    const fault = checkMember(types, this.#sizeOf, type, id, place)
+    if (fault !== undefined) this.#refuseMember(type, index, fault.message, fault.type)
+  }
+
+  #refuseMember(type: RawType, index: number, message: string, as?: number): never {
+    this.#log.member(this.#types, type, index, type.id, message, as)
+    throw new BtfRefusal(EINVAL)
   }
 
   #section(visit: Visit): number {
@@ -253,21 +255,23 @@ export class Resolver {
     const types = this.#types
     this.#mode = 'undecided'
     for (let index = visit.next; index < type.vlen; index++) {
-      const refuse = (message: string): never => {
-        this.#log.variable(types, type, index, type.id, message)
-        throw new BtfRefusal(EINVAL)
-      }
       const variable = types.get(types.extra(type, 3 * index))
-      if (variable?.kind !== K.VAR) return refuse('Not a VAR kind member')
+      if (variable?.kind !== K.VAR) return this.#refuseVariable(type, index, 'Not a VAR kind member')
       if (this.#mustEnter(variable)) {
         visit.next = index + 1
         return this.#push(variable)
       }
       const sized = this.#sizeOf(variable.word)
-      if (sized === undefined) return refuse('Invalid type')
-      if (types.extra(type, 3 * index + 2) < sized.sizeBytes) return refuse('Invalid size')
+      if (sized === undefined) return this.#refuseVariable(type, index, 'Invalid type')
+      if (types.extra(type, 3 * index + 2) < sized.sizeBytes)
+        return this.#refuseVariable(type, index, 'Invalid size')
     }
     return this.#pop(type, 0, 0)
+  }
+
+  #refuseVariable(type: RawType, index: number, message: string): never {
+    this.#log.variable(this.#types, type, index, type.id, message)
+    throw new BtfRefusal(EINVAL)
   }
 
   #function(type: RawType): number {
@@ -300,26 +304,26 @@ export class Resolver {
 
   #checkPrototype(type: RawType, id: number): void {
     const types = this.#types
-    const check = (referred: number, message: string, isNameRight = true): void => {
-      const target = types.get(referred)
-      if (target === undefined || isSourceOnly(target) || !isNameRight) this.#refuse(type, message, id)
-      if (needsResolving(target) && !this.#isResolved(referred)) this.#resolve(target)
-      if (this.#sizeOf(referred) === undefined) this.#refuse(type, message, id)
-    }
-    if (type.word !== 0) check(type.word, 'Invalid return type')
-    const parameter = (index: number) =>
-      [types.extra(type, 2 * index), types.extra(type, 2 * index + 1)] as const
+    if (type.word !== 0 && !this.#mayPass(type.word)) this.#refuse(type, 'Invalid return type', id)
     let count = type.vlen
     if (count === 0) return
-    const [lastName, lastType] = parameter(count - 1)
-    if (lastType === 0) {
-      if (lastName !== 0) this.#refuse(type, `Invalid arg#${count}`, id)
+    if (types.extra(type, 2 * count - 1) === 0) {
+      if (types.extra(type, 2 * count - 2) !== 0) this.#refuse(type, `Invalid arg#${count}`, id)
       count--
     }
     for (let index = 0; index < count; index++) {
-      const [name, referred] = parameter(index)
+      const name = types.extra(type, 2 * index)
       const isNameRight = name === 0 || (types.isNameOffset(name) && types.isIdentifier(name))
-      check(referred, `Invalid arg#${index + 1}`, isNameRight)
+      if (!isNameRight || !this.#mayPass(types.extra(type, 2 * index + 1)))
+        this.#refuse(type, `Invalid arg#${index + 1}`, id)
     }
+  }
+
+  /** Whether a function may take or return a value of the type. */
+  #mayPass(id: number): boolean {
+    const type = this.#types.get(id)
+    if (type === undefined || isSourceOnly(type)) return false
+    if (needsResolving(type) && !this.#isResolved(id)) this.#resolve(type)
+    return this.#sizeOf(id) !== undefined
   }
 }
