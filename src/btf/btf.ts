@@ -9,7 +9,7 @@ import { MAX_NAME_BYTES, readCString } from '../elf/index.ts'
 import { BtfError } from './error.ts'
 import { entriesWithFlavour } from './flavours.ts'
 import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
-import { NameIndex } from './name-index.ts'
+import { equalsAt, NameIndex } from './name-index.ts'
 import { NameScan } from './name-scan.ts'
 import { type BtfTables, readTables } from './tables.ts'
 import type { BtfId, BtfMember, BtfType } from './types.ts'
@@ -133,7 +133,22 @@ export class Btf {
 
   /** The first type of this name (and kind), base first. */
   find(name: string, kind?: BtfKind): BtfId | undefined {
+    const isIndexed = this.base !== undefined || this.#names !== undefined
+    if (kind !== undefined && !isIndexed && this.typeCount < FEW_TYPES) return this.#findAmongFew(name, kind)
     for (const id of this.findAll(name, kind)) return id
+    return undefined
+  }
+
+  /** Without an index: of few types, those of one kind are fewer than are worth one. */
+  #findAmongFew(name: string, kind: BtfKind): BtfId | undefined {
+    if (name === '') return undefined
+    const { words, starts, strings } = this.#tables
+    const bytes = new TextEncoder().encode(name)
+    for (let i = 0; i < starts.length; i++) {
+      const at = starts[i] as number
+      if ((((words[at + 1] as number) >>> 24) & 0x1f) !== kind) continue
+      if (equalsAt(strings, words[at] as number, bytes)) return (this.firstId + i) as BtfId
+    }
     return undefined
   }
 
@@ -214,14 +229,14 @@ export class Btf {
 
   /** Tags of functions, parameters, variables and types: base first, rising. */
   get declTags(): readonly BtfId[] {
-    if (this.#declTags === undefined) {
-      const tags: BtfId[] = []
-      for (let id = 1; id < this.typeCount; id++) {
-        if (this.kindOf(id as BtfId) === BTF_KIND.DECL_TAG) tags.push(id as BtfId)
-      }
-      this.#declTags = tags
-    }
+    this.#declTags ??= this.#ofKind(BTF_KIND.DECL_TAG)
     return this.#declTags
+  }
+
+  #ofKind(kind: BtfKind): readonly BtfId[] {
+    const found: BtfId[] = []
+    for (let id = 1 as BtfId; id < this.typeCount; id++) if (this.kindOf(id) === kind) found.push(id)
+    return found
   }
 
   #nameIndex(): NameIndex {

@@ -33,7 +33,8 @@ export interface DatasecFacts {
 /** The BTF with sizes, offsets and linkages filled in, as `BPF_BTF_LOAD` takes it. */
 export function fixupDatasec(btf: Btf, facts: DatasecFacts): Uint8Array {
   const draft = new Draft(btf)
-  for (const id of btf.ids()) {
+  for (let number = 1; number < btf.typeCount; number++) {
+    const id = number as BtfId
     const kind = btf.kindOf(id)
     if (kind === BTF_KIND.DATASEC) {
       const section = btf.typeById(id) as BtfDatasec

@@ -2,21 +2,20 @@
 import type { Btf } from './btf.ts'
 import { BTF_KIND, BTF_LINKAGE } from './kinds.ts'
 import type { BtfId } from './types.ts'
+import { isHostLittleEndian, wordsOf } from './words.ts'
 
 const HEADER_BYTES = 24
-const TYPE_BYTES = 12
-const SECINFO_BYTES = 12
+const TYPE_WORDS = 3
+const SECINFO_WORDS = 3
 
 /** A copy of a BTF that is being changed and may grow at its end. */
 export class Draft {
+  /** The types, of which `at` says where they are. */
+  readonly words: Uint32Array
   readonly #btf: Btf
-  readonly #copy: Uint8Array
-  readonly #view: DataView
+  readonly #strings: Uint8Array
   readonly #little: boolean
   readonly #typesOffset: number
-  readonly #typesLength: number
-  readonly #stringsOffset: number
-  readonly #stringsLength: number
   readonly #newTypes: number[][] = []
   #newStrings = ''
   readonly #named = new Set<BtfId>()
@@ -24,64 +23,60 @@ export class Draft {
   #fakeVariable: number | undefined
 
   constructor(btf: Btf) {
+    const { bytes } = btf
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const little = btf.byteOrder === 'little'
+    const header = view.getUint32(4, little)
+    const stringsOffset = header + view.getUint32(16, little)
     this.#btf = btf
-    this.#copy = btf.bytes.slice()
-    this.#view = new DataView(this.#copy.buffer)
-    this.#little = btf.byteOrder === 'little'
-    const header = this.#get(4)
-    this.#typesOffset = header + this.#get(8)
-    this.#typesLength = this.#get(12)
-    this.#stringsOffset = header + this.#get(16)
-    this.#stringsLength = this.#get(20)
+    this.#little = little
+    this.#typesOffset = header + view.getUint32(8, little)
+    this.#strings = bytes.subarray(stringsOffset, stringsOffset + view.getUint32(20, little))
+    const typesLength = view.getUint32(12, little)
+    this.words = wordsOf(bytes, this.#typesOffset, typesLength, little === isHostLittleEndian).slice()
+  }
+
+  /** Index in `words` of a type that is not of the base. */
+  at(id: BtfId): number {
+    const offset = this.#btf.offsetInSection(id)
+    if (offset === undefined) throw new Error(`type ${id} is not in the section that is being changed`)
+    return (offset - this.#typesOffset) / 4
   }
 
   /** A word of a type, as it is now. */
   word(id: BtfId, word: number): number {
-    return this.#get(this.#offsetOf(id) + word * 4)
+    return this.words[this.at(id) + word] as number
   }
 
   /** Whether the string is an identifier of C, in which dots may be, of at most `most` bytes. Reads bytes: there are many. */
   isIdentifier(offset: number, most: number): boolean {
-    const start = this.#stringsOffset + offset
-    let at = start
-    for (let byte = this.#copy[at]; byte !== undefined && byte !== 0; byte = this.#copy[++at]) {
+    const strings = this.#strings
+    let at = offset
+    for (let byte = strings[at]; byte !== undefined && byte !== 0; byte = strings[++at]) {
       const letter = byte | 0x20
       const isDigit = byte >= 0x30 && byte <= 0x39
       const isFirst = (letter >= 0x61 && letter <= 0x7a) || byte === 0x5f || byte === 0x2e
-      if (!isFirst && (!isDigit || at === start)) return false
+      if (!isFirst && (!isDigit || at === offset)) return false
     }
-    return at > start && at - start <= most
-  }
-
-  #get(offset: number): number {
-    return this.#view.getUint32(offset, this.#little)
-  }
-
-  #offsetOf(id: BtfId): number {
-    const offset = this.#btf.offsetInSection(id)
-    if (offset === undefined) throw new Error(`type ${id} is not in the section that is being changed`)
-    return offset
+    return at > offset && at - offset <= most
   }
 
   setWord(id: BtfId, word: number, value: number): void {
-    if (id < this.#btf.firstId) return
-    this.#view.setUint32(this.#offsetOf(id) + word * 4, value, this.#little)
+    if (id >= this.#btf.firstId) this.words[this.at(id) + word] = value
   }
 
   setVlen(id: BtfId, vlen: number): void {
-    if (id < this.#btf.firstId) return
-    const at = this.#offsetOf(id) + 4
-    this.#view.setUint32(at, ((this.#get(at) & 0xffff_0000) | vlen) >>> 0, this.#little)
+    this.setWord(id, 1, (this.word(id, 1) & 0xffff_0000) | vlen)
   }
 
   /** Writes the variables of a DATASEC by rising offset, as the kernel wants them. */
   setVariables(id: BtfId, variables: readonly { type: number; offset: number; size: number }[]): void {
-    let at = this.#offsetOf(id) + TYPE_BYTES
+    let at = this.at(id) + TYPE_WORDS
     for (const { type, offset, size } of [...variables].sort((a, b) => a.offset - b.offset)) {
-      this.#view.setUint32(at, type, this.#little)
-      this.#view.setUint32(at + 4, offset, this.#little)
-      this.#view.setUint32(at + 8, size, this.#little)
-      at += SECINFO_BYTES
+      this.words[at] = type
+      this.words[at + 1] = offset
+      this.words[at + 2] = size
+      at += SECINFO_WORDS
     }
   }
 
@@ -90,11 +85,12 @@ export class Draft {
     if (this.#named.has(prototypeId)) return
     this.#named.add(prototypeId)
     if (prototypeId < this.#btf.firstId || this.#btf.kindOf(prototypeId) !== BTF_KIND.FUNC_PROTO) return
-    const count = this.word(prototypeId, 1) & 0xffff
-    for (let i = 0, n = 3; i < count; i++, n += 2) {
+    const { words } = this
+    const at = this.at(prototypeId)
+    const end = at + TYPE_WORDS + 2 * ((words[at + 1] as number) & 0xffff)
+    for (let parameter = at + TYPE_WORDS; parameter < end; parameter += 2) {
       // Without a type, too, it is the dots.
-      const isUnnamed = this.word(prototypeId, n) === 0 && this.word(prototypeId, n + 1) !== 0
-      if (isUnnamed) this.setWord(prototypeId, n, name())
+      if (words[parameter] === 0 && words[parameter + 1] !== 0) words[parameter] = name()
     }
   }
 
@@ -141,25 +137,29 @@ export class Draft {
   }
 
   bytes(): Uint8Array {
+    const { words } = this
     const newTypes = this.#newTypes.flat()
-    const typesLength = this.#typesLength + newTypes.length * 4
-    const stringsLength = this.#stringsLength + this.#newStrings.length
+    const typesLength = (words.length + newTypes.length) * 4
+    const newStrings = this.#newStrings
+    const stringsLength = this.#strings.length + newStrings.length
     const out = new Uint8Array(HEADER_BYTES + typesLength + stringsLength)
-    const view = new DataView(out.buffer)
-    out.set(this.#copy.subarray(0, 4))
-    const header = [HEADER_BYTES, 0, typesLength, typesLength, stringsLength]
-    header.forEach((value, i) => {
-      view.setUint32(4 + i * 4, value, this.#little)
-    })
-    out.set(this.#copy.subarray(this.#typesOffset, this.#typesOffset + this.#typesLength), HEADER_BYTES)
-    newTypes.forEach((word, i) => {
-      view.setUint32(HEADER_BYTES + this.#typesLength + i * 4, word, this.#little)
-    })
+    out.set(this.#btf.bytes.subarray(0, 4))
+    const head = [HEADER_BYTES, 0, typesLength, typesLength, stringsLength]
+    this.#write(out, 4, head)
+    if (this.#little === isHostLittleEndian) {
+      out.set(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), HEADER_BYTES)
+    } else this.#write(out, HEADER_BYTES, words)
+    this.#write(out, HEADER_BYTES + words.byteLength, newTypes)
     const strings = HEADER_BYTES + typesLength
-    out.set(this.#copy.subarray(this.#stringsOffset, this.#stringsOffset + this.#stringsLength), strings)
-    for (let i = 0; i < this.#newStrings.length; i++) {
-      out[strings + this.#stringsLength + i] = this.#newStrings.charCodeAt(i)
+    out.set(this.#strings, strings)
+    for (let i = 0; i < newStrings.length; i++) {
+      out[strings + this.#strings.length + i] = newStrings.charCodeAt(i)
     }
     return out
+  }
+
+  #write(out: Uint8Array, offset: number, words: ArrayLike<number>): void {
+    const view = new DataView(out.buffer)
+    for (let i = 0; i < words.length; i++) view.setUint32(offset + i * 4, words[i] as number, this.#little)
   }
 }

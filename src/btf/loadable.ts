@@ -11,85 +11,104 @@
  */
 import type { Btf } from './btf.ts'
 import type { Draft } from './draft.ts'
-import { BTF_INT, BTF_KIND } from './kinds.ts'
+import { BTF_INT, BTF_KIND, type BtfKind } from './kinds.ts'
 import type { BtfId } from './types.ts'
 
 const LONGEST_NAME = 511
 
-/** Words of a part of a type, the first of which is its name; the parts begin at word 3. */
-const WORDS_OF_PART: ReadonlyMap<number, number> = new Map([
-  [BTF_KIND.STRUCT, 3],
-  [BTF_KIND.UNION, 3],
-  [BTF_KIND.ENUM, 2],
-  [BTF_KIND.ENUM64, 3],
-])
-const FIRST_PART = 3
-
-const NAMED: ReadonlySet<number> = new Set([
-  ...WORDS_OF_PART.keys(),
-  BTF_KIND.FWD,
-  BTF_KIND.TYPEDEF,
-  BTF_KIND.FUNC,
-  BTF_KIND.VAR,
-])
-
-const NAMELESS: ReadonlySet<number> = new Set([
-  BTF_KIND.PTR,
-  BTF_KIND.ARRAY,
-  BTF_KIND.CONST,
-  BTF_KIND.VOLATILE,
-  BTF_KIND.RESTRICT,
-  BTF_KIND.FUNC_PROTO,
-])
+const TYPE_WORDS = 3
 
 /** Changes what the kernel would refuse, type by type. */
 export function makeLoadable(btf: Btf, draft: Draft): void {
-  const names = new Map<number, number>()
-  let unnamed: number | undefined
-  const someName = (): number => {
-    unnamed ??= draft.addString('_')
-    return unnamed
-  }
-  const fix = (id: BtfId, word: number): void => {
-    const offset = draft.word(id, word)
-    let name = names.get(offset)
-    if (name === undefined) {
-      name = acceptable(btf, draft, offset)
-      names.set(offset, name)
+  const names = new Names(btf, draft)
+  const { words } = draft
+  for (let id = btf.firstId; id < btf.typeCount; id++) {
+    const at = draft.at(id as BtfId)
+    const info = words[at + 1] as number
+    switch (((info >>> 24) & 0x1f) as BtfKind) {
+      case BTF_KIND.PTR:
+      case BTF_KIND.ARRAY:
+      case BTF_KIND.CONST:
+      case BTF_KIND.VOLATILE:
+      case BTF_KIND.RESTRICT:
+      case BTF_KIND.FUNC_PROTO:
+        words[at] = 0
+        break
+      case BTF_KIND.STRUCT:
+      case BTF_KIND.UNION:
+      case BTF_KIND.ENUM64:
+        names.fix(at)
+        names.fixParts(at, info & 0xffff, 3)
+        break
+      case BTF_KIND.ENUM:
+        names.fix(at)
+        names.fixParts(at, info & 0xffff, 2)
+        break
+      case BTF_KIND.TYPEDEF:
+      case BTF_KIND.VAR:
+        names.fix(at)
+        break
+      case BTF_KIND.FWD:
+        names.fix(at)
+        words[at + 2] = 0
+        break
+      case BTF_KIND.FUNC:
+        names.fix(at)
+        if (words[at] === 0) words[at] = names.some()
+        draft.nameParameters(words[at + 2] as BtfId, names.some)
+        break
+      case BTF_KIND.INT:
+        words[at + 3] = encodingOf(words[at + 3] as number)
+        break
     }
-    if (name !== offset) draft.setWord(id, word, name)
-  }
-  for (const id of btf.ids()) {
-    if (id < btf.firstId) continue
-    const kind = btf.kindOf(id)
-    if (NAMELESS.has(kind)) draft.setWord(id, 0, 0)
-    if (NAMED.has(kind)) fix(id, 0)
-    if (kind === BTF_KIND.INT) fixEncoding(id, draft)
-    if (kind === BTF_KIND.FWD) draft.setWord(id, 2, 0)
-    if (kind === BTF_KIND.FUNC) {
-      if (draft.word(id, 0) === 0) draft.setWord(id, 0, someName())
-      draft.nameParameters(draft.word(id, 2) as BtfId, someName)
-    }
-    const words = WORDS_OF_PART.get(kind)
-    if (words === undefined) continue
-    const parts = draft.word(id, 1) & 0xffff
-    for (let part = 0; part < parts; part++) fix(id, FIRST_PART + part * words)
   }
 }
 
-/** Where the name is, or one that is like it. */
-function acceptable(btf: Btf, draft: Draft, offset: number): number {
-  if (offset === 0 || draft.isIdentifier(offset, LONGEST_NAME)) return offset
-  const like = btf
-    .string(offset)
-    .replace(/[^\w.]+/g, '_')
-    .replace(/^(?=\d)/, '_')
-  return draft.addString(like.slice(0, LONGEST_NAME) || '_')
+/** Names of types and their parts, each of which begins with a word that says where its name is. */
+class Names {
+  readonly #btf: Btf
+  readonly #draft: Draft
+  /** What stands for names that the kernel does not take. */
+  readonly #replaced = new Map<number, number>()
+  #some: number | undefined
+
+  constructor(btf: Btf, draft: Draft) {
+    this.#btf = btf
+    this.#draft = draft
+  }
+
+  /** A name for what has none. */
+  readonly some = (): number => {
+    this.#some ??= this.#draft.addString('_')
+    return this.#some
+  }
+
+  fixParts(type: number, count: number, wordsEach: number): void {
+    const end = type + TYPE_WORDS + count * wordsEach
+    for (let part = type + TYPE_WORDS; part < end; part += wordsEach) this.fix(part)
+  }
+
+  fix(word: number): void {
+    const { words } = this.#draft
+    const offset = words[word] as number
+    if (offset === 0 || this.#draft.isIdentifier(offset, LONGEST_NAME)) return
+    let name = this.#replaced.get(offset)
+    if (name === undefined) {
+      name = this.#draft.addString(like(this.#btf.string(offset)))
+      this.#replaced.set(offset, name)
+    }
+    words[word] = name
+  }
+}
+
+/** An identifier of C that is like the name. */
+function like(name: string): string {
+  const identifier = name.replace(/[^\w.]+/g, '_').replace(/^(?=\d)/, '_')
+  return identifier.slice(0, LONGEST_NAME) || '_'
 }
 
 /** | encoding (8) | bit offset (8) | (8) | bits (8) | */
-function fixEncoding(id: BtfId, draft: Draft): void {
-  const data = draft.word(id, 3)
+function encodingOf(data: number): number {
   const both = (BTF_INT.SIGNED | BTF_INT.CHAR) << 24
-  if ((data & both) === both) draft.setWord(id, 3, (data & ~(BTF_INT.CHAR << 24)) >>> 0)
+  return (data & both) === both ? data & ~(BTF_INT.CHAR << 24) : data
 }

@@ -56,7 +56,8 @@ function hashAt(bytes: Uint8Array, offset: number): number {
   return (hash ^ (hash >>> 15)) >>> 0
 }
 
-function equalsAt(strings: Uint8Array, offset: number, name: Uint8Array): boolean {
+/** Whether the string at `offset` is exactly this name (UTF-8, no NUL). */
+export function equalsAt(strings: Uint8Array, offset: number, name: Uint8Array): boolean {
   for (let i = 0; i < name.length; i++) if (strings[offset + i] !== name[i]) return false
   return strings[offset + name.length] === 0
 }

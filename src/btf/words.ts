@@ -14,7 +14,7 @@ export function wordsOf(
   if (isHostOrder) {
     if (start % 4 === 0) return new Uint32Array(bytes.buffer, start, length / 4)
     // Not bytes.slice: a Node Buffer's shares its bytes.
-    return new Uint32Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer)
+    return new Uint32Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer)
   }
   const view = new DataView(bytes.buffer, start, length)
   const words = new Uint32Array(length / 4)
