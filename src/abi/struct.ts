@@ -16,6 +16,7 @@ export interface FieldType<T> {
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
+const MOST_ASCII = 0x7f
 
 export const u8: FieldType<number> = {
   size: 1,
@@ -71,8 +72,11 @@ export function chars(length: number): FieldType<string> {
     set(view, offset, value) {
       const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
       bytes.fill(0)
-      if (value === '') return
-      bytes.set(encoder.encode(value).subarray(0, length - 1))
+      for (let i = 0; i < value.length && i < length - 1; i++) {
+        const code = value.charCodeAt(i)
+        if (code > MOST_ASCII) return bytes.set(encoder.encode(value).subarray(0, length - 1))
+        bytes[i] = code
+      }
     },
   }
 }
@@ -118,16 +122,22 @@ export type StructValue<S> = S extends Struct<infer F> ? Value<F> : never
 /** A struct by its fields, laid out and padded as in C; its size, reader and writer come from the one description. */
 export function struct<const F extends FieldsOf>(name: string, fields: F): Struct<F> {
   const offsets: Record<string, number> = {}
+  const members = Object.keys(fields)
+  const types = Object.values(fields)
+  const places: number[] = []
+  /** Has all members, so that a value that begins as its copy keeps its form. */
+  const empty: Record<string, unknown> = {}
   let end = 0
   let align = 1
   for (const [member, type] of Object.entries(fields)) {
     const start = Math.ceil(end / type.align) * type.align
     offsets[member] = start
+    places.push(start)
+    empty[member] = undefined
     end = start + type.size
     align = Math.max(align, type.align)
   }
   const size = Math.ceil(end / align) * align
-  const members = Object.entries(fields)
 
   return {
     name,
@@ -135,18 +145,18 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
     endOfLastMember: end,
     offsets: offsets as Struct<F>['offsets'],
     read(source, offset = 0) {
-      const whole =
-        source.length - offset >= size
-          ? source
-          : (() => {
-              const padded = new Uint8Array(size)
-              padded.set(source.subarray(offset))
-              return padded
-            })()
-      const base = whole === source ? source.byteOffset + offset : 0
+      let whole = source
+      let base = source.byteOffset + offset
+      if (source.length - offset < size) {
+        whole = new Uint8Array(size)
+        whole.set(source.subarray(offset))
+        base = 0
+      }
       const view = new DataView(whole.buffer, base, size)
-      const value: Record<string, unknown> = {}
-      for (const [member, type] of members) value[member] = type.get(view, offsets[member] as number)
+      const value = { ...empty }
+      for (let i = 0; i < members.length; i++) {
+        value[members[i] as string] = (types[i] as FieldType<unknown>).get(view, places[i] as number)
+      }
       return value as Value<F>
     },
     encode(value) {

@@ -26,6 +26,8 @@ const MOST_PASSES = 8
 /** With fewer types than these, as objects have, the index is made at once. */
 const FEW_TYPES = 2000
 
+const encoder = new TextEncoder()
+
 /** Types of one name, rising. */
 interface FoundTypes {
   readonly exact: readonly BtfId[]
@@ -143,7 +145,7 @@ export class Btf {
   #findAmongFew(name: string, kind: BtfKind): BtfId | undefined {
     if (name === '') return undefined
     const { words, starts, strings } = this.#tables
-    const bytes = new TextEncoder().encode(name)
+    const bytes = encoder.encode(name)
     for (let i = 0; i < starts.length; i++) {
       const at = starts[i] as number
       if ((((words[at + 1] as number) >>> 24) & 0x1f) !== kind) continue
@@ -155,7 +157,7 @@ export class Btf {
   /** All types of this name (and kind), rising. */
   *findAll(name: string, kind?: BtfKind): Iterable<BtfId> {
     if (name === '') return
-    yield* this.#findAll(name, new TextEncoder().encode(name), kind)
+    yield* this.#findAll(name, encoder.encode(name), kind)
   }
 
   *#findAll(name: string, bytes: Uint8Array, kind: BtfKind | undefined): Iterable<BtfId> {

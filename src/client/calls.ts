@@ -29,10 +29,16 @@ export function bpf(
   cmd: (typeof BPF_CMD)[keyof typeof BPF_CMD],
   attr: Uint8Array,
 ): number {
-  using buffer = UserBuffer.of(syscalls.memory, attr)
-  const result = syscalls.bpf(cmd, buffer.pointer, attr.length)
-  attr.set(buffer.bytes)
-  return result
+  const { memory } = syscalls
+  const pointer = memory.allocate(attr.length)
+  try {
+    memory.view(pointer, attr.length).set(attr)
+    const result = syscalls.bpf(cmd, pointer, attr.length)
+    attr.set(memory.view(pointer, attr.length))
+    return result
+  } finally {
+    memory.free(pointer)
+  }
 }
 
 /** BPF_MAP_CREATE: an open map, or -errno. */

@@ -3,6 +3,8 @@
  */
 import type { Syscalls, UserMemory, UserPointer } from '../abi/index.ts'
 
+const encoder = new TextEncoder()
+
 /** A list of things to dispose of, last first. `release` hands them on, so that a failure path needs no code. */
 export class Owner implements Disposable {
   #owned: Disposable[] = []
@@ -73,7 +75,7 @@ export class UserBuffer implements Disposable {
 
   /** A buffer that holds `text` and its NUL. */
   static ofString(memory: UserMemory, text: string): UserBuffer {
-    return UserBuffer.of(memory, new TextEncoder().encode(`${text}\0`))
+    return UserBuffer.of(memory, encoder.encode(`${text}\0`))
   }
 
   /** A buffer that holds `values` as 64-bit words. */

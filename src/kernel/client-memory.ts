@@ -22,6 +22,17 @@ const WORD = 2 ** 32
 
 const endOf = ({ base, lengthBytes }: Region): number => base + lengthBytes + GAP
 
+/** What lies in the region, if it is in one piece. */
+function pieceOf(
+  { lengthBytes, bytes, mapping }: Region,
+  start: number,
+  size: number,
+): Uint8Array | undefined {
+  if (start + size > lengthBytes) return undefined
+  if (bytes === undefined) return mapping?.bytes(start, size)
+  return start === 0 && size === lengthBytes ? bytes : bytes.subarray(start, start + size)
+}
+
 export class ClientMemory implements UserMemory, UserAccess {
   /** In the order of their addresses. */
   readonly #regions: Region[] = []
@@ -34,12 +45,12 @@ export class ClientMemory implements UserMemory, UserAccess {
   }
 
   free(pointer: UserPointer): void {
-    const index = this.#indexOf(pointer)
+    const index = this.#indexOf(Number(pointer))
     const region = this.#regions[index]
     if (region === undefined || region.base !== Number(pointer) || region.bytes === undefined) {
       throw new Error(`free of 0x${pointer.toString(16)}, which was not allocated`)
     }
-    this.#regions.splice(index, 1)
+    this.#remove(index)
   }
 
   view(pointer: UserPointer, sizeBytes: number): Uint8Array {
@@ -51,11 +62,17 @@ export class ClientMemory implements UserMemory, UserAccess {
   }
 
   read(pointer: bigint, into: Uint8Array): boolean {
+    const region = this.#regionAt(pointer)
+    if (region?.bytes !== undefined && into.length > 0) {
+      const from = pieceOf(region, Number(pointer) - region.base, into.length)
+      if (from !== undefined) into.set(from)
+      return from !== undefined
+    }
     return this.#pieces(pointer, into.length, (piece, start) => into.set(piece, start))
   }
 
   write(pointer: bigint, bytes: Uint8Array): boolean {
-    const region = this.#regions[this.#indexOf(pointer)]
+    const region = this.#regionAt(pointer)
     if (bytes.length > 0 && region?.mapping?.writable === false) return false
     return this.#pieces(pointer, bytes.length, (piece, start) => {
       piece.set(bytes.subarray(start, start + piece.length))
@@ -79,11 +96,11 @@ export class ClientMemory implements UserMemory, UserAccess {
   }
 
   unmap(address: bigint, lengthBytes: number): boolean {
-    const index = this.#indexOf(address)
+    const index = this.#indexOf(Number(address))
     const region = this.#regions[index]
     if (region?.mapping === undefined || region.base !== Number(address)) return false
     if (region.lengthBytes !== Math.ceil(lengthBytes / PAGE) * PAGE) return false
-    this.#regions.splice(index, 1)
+    this.#remove(index)
     region.mapping.close()
     return true
   }
@@ -111,19 +128,26 @@ export class ClientMemory implements UserMemory, UserAccess {
 
   /** A region that the range, with the gap behind it, touches. */
   #over(base: number, lengthBytes: number): Region | undefined {
-    const last = this.#regions[this.#indexOf(BigInt(base + lengthBytes + GAP - 1))]
+    const last = this.#regions[this.#indexOf(base + lengthBytes + GAP - 1)]
     return last !== undefined && endOf(last) > base ? last : undefined
   }
 
   #insert(base: number, region: Omit<Region, 'base'>): bigint {
-    this.#regions.splice(this.#indexOf(BigInt(base)) + 1, 0, { base, ...region })
+    const { lengthBytes, bytes, mapping } = region
+    this.#regions.splice(this.#indexOf(base) + 1, 0, { base, lengthBytes, bytes, mapping })
     return BigInt(base)
+  }
+
+  #remove(index: number): void {
+    // What was allocated last is freed first, as a rule.
+    if (index === this.#regions.length - 1) this.#regions.pop()
+    else this.#regions.splice(index, 1)
   }
 
   /** Visits the range in the pieces that it lies in; false, with nothing visited, where some of it is not there. */
   #pieces(pointer: bigint, sizeBytes: number, visit: (piece: Uint8Array, start: number) => void): boolean {
     if (sizeBytes === 0) return true
-    const region = this.#regions[this.#indexOf(pointer)]
+    const region = this.#regionAt(pointer)
     if (region === undefined) return false
     if (region.bytes !== undefined) {
       const whole = this.#find(pointer, sizeBytes)
@@ -146,19 +170,21 @@ export class ClientMemory implements UserMemory, UserAccess {
   }
 
   #find(pointer: bigint, sizeBytes: number): Uint8Array | undefined {
-    const region = this.#regions[this.#indexOf(pointer)]
-    if (region === undefined) return undefined
-    const start = Number(pointer) - region.base
-    if (start + sizeBytes > region.lengthBytes) return undefined
-    if (region.bytes !== undefined) return region.bytes.subarray(start, start + sizeBytes)
-    return region.mapping?.bytes(start, sizeBytes)
+    const region = this.#regionAt(pointer)
+    return region === undefined ? undefined : pieceOf(region, Number(pointer) - region.base, sizeBytes)
   }
 
-  /** Index of the last region that begins at or before `pointer`, or -1. */
-  #indexOf(pointer: bigint): number {
-    const address = Number(pointer)
+  /** The last region that begins at or before `pointer`. */
+  #regionAt(pointer: bigint): Region | undefined {
+    return this.#regions[this.#indexOf(Number(pointer))]
+  }
+
+  /** Index of the last region that begins at or before `address`, or -1. */
+  #indexOf(address: number): number {
     let low = 0
     let high = this.#regions.length
+    // What was allocated last is used most.
+    if (high > 0 && (this.#regions[high - 1] as Region).base <= address) return high - 1
     while (low < high) {
       const middle = (low + high) >>> 1
       if ((this.#regions[middle] as Region).base <= address) low = middle + 1
