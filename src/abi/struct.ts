@@ -162,9 +162,12 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
     encode(value) {
       const target = new Uint8Array(size)
       const view = new DataView(target.buffer)
-      for (const member of Object.keys(value)) {
-        const given = (value as Record<string, unknown>)[member]
-        if (given !== undefined) fields[member]?.set(view, offsets[member] as number, given)
+      const given = value as Record<string, unknown>
+      const names = Object.keys(given)
+      for (let i = 0; i < names.length; i++) {
+        const member = names[i] as string
+        const part = given[member]
+        if (part !== undefined) fields[member]?.set(view, offsets[member] as number, part)
       }
       return target
     },

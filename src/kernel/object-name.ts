@@ -6,9 +6,18 @@ import { BPF_OBJ_NAME_LEN, EINVAL } from '../abi/index.ts'
  * Source: bpf_obj_name_cpy() of kernel/bpf/syscall.c of Linux.
  */
 export function objectName(attr: Uint8Array, offset: number): string | number {
-  const field = attr.subarray(offset, offset + BPF_OBJ_NAME_LEN)
-  const end = field.indexOf(0)
-  if (end < 0) return -EINVAL
-  const name = String.fromCharCode(...field.subarray(0, end))
-  return /^[A-Za-z0-9_.]*$/.test(name) ? name : -EINVAL
+  let name = ''
+  for (let i = 0; i < BPF_OBJ_NAME_LEN; i++) {
+    const byte = attr[offset + i] as number
+    if (byte === 0) return name
+    if (!isNameByte(byte)) return -EINVAL
+    name += String.fromCharCode(byte)
+  }
+  return -EINVAL
+}
+
+function isNameByte(byte: number): boolean {
+  const letter = byte | 0x20
+  const isDigit = byte >= 0x30 && byte <= 0x39
+  return (letter >= 0x61 && letter <= 0x7a) || isDigit || byte === 0x5f || byte === 0x2e
 }

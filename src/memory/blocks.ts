@@ -32,8 +32,12 @@ export class BlockAllocator {
   take(size: number, align: number): number | undefined {
     const rounded = Math.max(GRANULE, Math.ceil(size / GRANULE) * GRANULE)
     if (rounded > this.#end) return undefined
-    for (let bin = binOf(rounded); bin < this.#bins.length; bin++) {
-      for (const block of this.#bins[bin] as Set<number>) {
+    const bins = this.#bins
+    for (let number = binOf(rounded); number < bins.length; number++) {
+      const bin = bins[number] as Set<number>
+      // Nearly all are empty, and what walks a set costs more than to ask.
+      if (bin.size === 0) continue
+      for (const block of bin) {
         const blockSize = this.#free.get(block) as number
         const start = Math.ceil(block / align) * align
         if (start + rounded > block + blockSize) continue

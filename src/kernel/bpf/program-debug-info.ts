@@ -74,20 +74,25 @@ function copyRecords(process: KernelProcess, records: Records): Uint8Array | num
 /** The records of `struct bpf_func_info`. */
 export function functionsOf({ funcInfo }: DebugInfo): readonly FunctionInfo[] {
   const view = viewOf(funcInfo)
-  return Array.from({ length: funcInfo.length / FUNC_INFO_BYTES }, (_, i) => ({
-    instruction: view.getUint32(i * FUNC_INFO_BYTES, true),
-    typeId: view.getUint32(i * FUNC_INFO_BYTES + 4, true),
-  }))
+  const functions: FunctionInfo[] = []
+  for (let at = 0; at < funcInfo.length; at += FUNC_INFO_BYTES) {
+    functions.push({ instruction: view.getUint32(at, true), typeId: view.getUint32(at + 4, true) })
+  }
+  return functions
 }
 
 /** The records of `struct bpf_line_info`. */
 export function lineRecordsOf({ lineInfo }: DebugInfo): readonly LineRecord[] {
   const view = viewOf(lineInfo)
-  return Array.from({ length: lineInfo.length / LINE_INFO_BYTES }, (_, i) => ({
-    instruction: view.getUint32(i * LINE_INFO_BYTES, true),
-    file: view.getUint32(i * LINE_INFO_BYTES + 4, true),
-    text: view.getUint32(i * LINE_INFO_BYTES + 8, true),
-  }))
+  const records: LineRecord[] = []
+  for (let at = 0; at < lineInfo.length; at += LINE_INFO_BYTES) {
+    records.push({
+      instruction: view.getUint32(at, true),
+      file: view.getUint32(at + 4, true),
+      text: view.getUint32(at + 8, true),
+    })
+  }
+  return records
 }
 
 const COLUMN_BITS = 10

@@ -29,7 +29,8 @@ export function missingKfunc(
   programType: number,
   reached: Uint8Array | undefined,
 ): { readonly slot: number; readonly name: string } | undefined {
-  for (const [slot, insn] of program.entries()) {
+  for (let slot = 0; slot < program.length; slot++) {
+    const insn = program[slot] as Instruction
     if (!isKfuncCall(insn) || reached?.[slot] === 0) continue
     const name = nameOf(core, insn)
     const isHere = name !== undefined && core.kfuncs.plain(name) !== undefined

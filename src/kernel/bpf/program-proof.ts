@@ -2,7 +2,7 @@
 import { BPF_ATTACH_TYPE, BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from '../../abi/index.ts'
 import type { BtfId } from '../../btf/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
-import { CALL_SOURCE, OPCODE } from '../../isa/index.ts'
+import { CALL_SOURCE, type Instruction, OPCODE, type Program } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
 import { later } from '../later.ts'
@@ -47,18 +47,11 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
     return reject(EINVAL, undefined, 'this kernel has no such iterator')
   }
   if (!maySleepAs(attr)) return reject(EINVAL, undefined, SLEEP_MESSAGE)
-  const missing = copied.program.findIndex(
-    ({ opcode, src, imm }, slot) =>
-      opcode === OPCODE.CALL &&
-      src === CALL_SOURCE.HELPER &&
-      verdict.proof?.reached[slot] !== 0 &&
-      helperName(imm) !== undefined &&
-      !hasHelper(core, imm),
-  )
-  if (missing >= 0) {
-    const imm = copied.program[missing]?.imm ?? 0
+  const missing = missingHelper(core, copied.program, verdict.proof?.reached)
+  if (missing !== undefined) {
     // Whoever asks what a kernel has looks for these words.
-    return reject(EINVAL, missing, `program of this type cannot use helper ${helperName(imm)}#${imm}`)
+    const message = `program of this type cannot use helper ${helperName(missing.id)}#${missing.id}`
+    return reject(EINVAL, missing.slot, message)
   }
   const type = runsAs(attr.prog_type, attach?.program)
   const kfunc = missingKfunc(core, copied.program, type, verdict.proof?.reached)
@@ -88,15 +81,32 @@ function hasHelper({ port }: KernelCore, id: number): boolean {
   return helperBodies.has(id) && (id !== BPF_OVERRIDE_RETURN || port.mayOverride !== undefined)
 }
 
+const isHelperCall = ({ opcode, src }: Instruction): boolean =>
+  opcode === OPCODE.CALL && src === CALL_SOURCE.HELPER
+
+/** Slot and number of the first call that is reached of a helper of Linux's that this kernel lacks. */
+function missingHelper(
+  core: KernelCore,
+  program: Program,
+  reached: Uint8Array | undefined,
+): { readonly slot: number; readonly id: number } | undefined {
+  for (let slot = 0; slot < program.length; slot++) {
+    const insn = program[slot] as Instruction
+    if (!isHelperCall(insn) || reached?.[slot] === 0) continue
+    const id = insn.imm
+    if (helperName(id) !== undefined && !hasHelper(core, id)) return { slot, id }
+  }
+  return undefined
+}
+
 /** Whether a path of the program leads to a call of bpf_override_return. */
 export function overridesReturn({ copied }: ProgramToLoad, reached: Uint8Array | undefined): boolean {
-  return copied.program.some(
-    ({ opcode, src, imm }, slot) =>
-      opcode === OPCODE.CALL &&
-      src === CALL_SOURCE.HELPER &&
-      imm === BPF_OVERRIDE_RETURN &&
-      reached?.[slot] !== 0,
-  )
+  const { program } = copied
+  for (let slot = 0; slot < program.length; slot++) {
+    const insn = program[slot] as Instruction
+    if (insn.imm === BPF_OVERRIDE_RETURN && isHelperCall(insn) && reached?.[slot] !== 0) return true
+  }
+  return false
 }
 
 function isErrorInjectable({ port }: KernelCore, name: string): boolean {

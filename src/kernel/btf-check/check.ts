@@ -98,20 +98,22 @@ function checkHeader(data: Uint8Array, log: BtfLog, need: Need): Header {
   need(version === VERSION, 'Unsupported version', ENOTSUPP)
   need(flags === 0, 'Unsupported flags', ENOTSUPP)
   need(data.length !== bytes, 'No data')
-  const sections = [
-    [typesAt, typesBytes],
-    [stringsAt, stringsBytes],
-  ] as [number, number][]
-  // Linux subtracts 32-bit numbers, and takes the sign.
-  sections.sort(([a, aSize], [b, bSize]) => (a - b) | 0 || (aSize - bSize) | 0)
   const expected = data.length - bytes
   let total = 0
-  for (const [at, size] of sections) {
+  const needSection = (at: number, size: number) => {
     need(expected >= at, 'Invalid section offset')
     need(total >= at, 'Unsupported section found')
     need(total <= at, 'Section overlap found')
     need(expected - total >= size, 'Total section length too long')
     total += size
+  }
+  // By their places: Linux subtracts 32-bit numbers, and takes the sign.
+  if (((typesAt - stringsAt) | 0 || (typesBytes - stringsBytes) | 0) <= 0) {
+    needSection(typesAt, typesBytes)
+    needSection(stringsAt, stringsBytes)
+  } else {
+    needSection(stringsAt, stringsBytes)
+    needSection(typesAt, typesBytes)
   }
   need(expected === total, 'Unsupported section found')
   return { bytes, typesAt, typesBytes, stringsAt, stringsBytes }

@@ -45,11 +45,9 @@ export class BtfLog {
     if (!this.isWanted) return
     if (this.isResolving) this.type(types, type, id)
     const at = type.at + TYPE_BYTES + index * MEMBER_BYTES
-    const [name, member, offset] = [0, 4, 8].map((o) => types.view.getUint32(at + o, true)) as [
-      number,
-      number,
-      number,
-    ]
+    const name = types.view.getUint32(at, true)
+    const member = types.view.getUint32(at + 4, true)
+    const offset = types.view.getUint32(at + 8, true)
     const bits = type.kindFlag
       ? `bitfield_size=${offset >>> 24} bits_offset=${offset & 0xffffff}`
       : `bits_offset=${offset}`
@@ -59,7 +57,9 @@ export class BtfLog {
   variable(types: RawTypes, type: RawType, index: number, id: number, message = ''): void {
     if (!this.isWanted) return
     if (this.isResolving) this.type(types, type, id)
-    const [variable, offset, size] = [0, 1, 2].map((word) => types.extra(type, 3 * index + word))
+    const variable = types.extra(type, 3 * index)
+    const offset = types.extra(type, 3 * index + 1)
+    const size = types.extra(type, 3 * index + 2)
     this.write(`\t type_id=${variable} offset=${offset} size=${size}${message && ` ${message}`}\n`)
   }
 }
