@@ -101,6 +101,11 @@ type FieldsOf = Record<string, FieldType<any>>
 
 type Value<F extends FieldsOf> = { [K in keyof F]: F[K] extends FieldType<infer T> ? T : never }
 
+/** Some members; undefined is as good as not given. */
+type Given<F extends FieldsOf> = { readonly [K in keyof F]?: Value<F>[K] | undefined }
+
+export type StructGiven<S> = S extends Struct<infer F> ? Given<F> : never
+
 export interface Struct<F extends FieldsOf> {
   readonly name: string
   /** Bytes, padding at the end included. */
@@ -112,7 +117,7 @@ export interface Struct<F extends FieldsOf> {
   /** Reads the struct at `offset`; members that lie past the end of `source` read as zero. */
   read(source: Uint8Array, offset?: number): Value<F>
   /** The struct's bytes; members not given are zero, and so is the padding. */
-  encode(value: Partial<Value<F>>): Uint8Array
+  encode(value: Given<F>): Uint8Array
   /** Writes one member in place. */
   set<K extends keyof F>(target: Uint8Array, member: K, value: Value<F>[K], offset?: number): void
 }

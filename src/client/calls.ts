@@ -7,7 +7,7 @@ import {
   O_CLOEXEC,
   O_RDONLY,
   progLoadAttr,
-  type StructValue,
+  type StructGiven,
   type Syscalls,
 } from '../abi/index.ts'
 import { Descriptor, Owner, UserBuffer } from './owner.ts'
@@ -42,10 +42,7 @@ export function bpf(
 }
 
 /** BPF_MAP_CREATE: an open map, or -errno. */
-export function createMap(
-  syscalls: Syscalls,
-  attr: Partial<StructValue<typeof mapCreateAttr>>,
-): Descriptor | number {
+export function createMap(syscalls: Syscalls, attr: StructGiven<typeof mapCreateAttr>): Descriptor | number {
   const fd = bpf(syscalls, BPF_CMD.BPF_MAP_CREATE, mapCreateAttr.encode(attr).subarray(0, MAP_CREATE_BYTES))
   return fd < 0 ? fd : new Descriptor(syscalls, fd)
 }
@@ -104,22 +101,8 @@ export function loadProgram(
   const put = (bytes: Uint8Array) => owner.own(UserBuffer.of(syscalls.memory, bytes)).pointer
   const logBuffer = log === undefined ? undefined : owner.own(new UserBuffer(syscalls.memory, log.sizeBytes))
   const types = program.btf
-  const withTypes =
-    types === undefined || types.funcInfo.length === 0
-      ? {}
-      : {
-          prog_btf_fd: types.fd,
-          func_info_rec_size: FUNC_INFO_BYTES,
-          func_info: put(types.funcInfo),
-          func_info_cnt: types.funcInfo.length / FUNC_INFO_BYTES,
-          ...(types.lineInfo.length === 0
-            ? {}
-            : {
-                line_info_rec_size: LINE_INFO_BYTES,
-                line_info: put(types.lineInfo),
-                line_info_cnt: types.lineInfo.length / LINE_INFO_BYTES,
-              }),
-        }
+  const funcInfo = types?.funcInfo.length ? types.funcInfo : undefined
+  const lineInfo = funcInfo !== undefined && types?.lineInfo.length ? types.lineInfo : undefined
   const attr = progLoadAttr
     .encode({
       prog_type: program.type,
@@ -132,13 +115,19 @@ export function loadProgram(
       license: owner.own(UserBuffer.ofString(syscalls.memory, program.license)).pointer,
       attach_btf_id: program.attachTo?.id ?? 0,
       attach_prog_fd: program.attachTo?.btfFd ?? 0,
-      ...(program.fdArray?.length
-        ? { fd_array: put(new Uint8Array(Int32Array.from(program.fdArray).buffer)) }
-        : {}),
-      ...(logBuffer === undefined
-        ? {}
-        : { log_level: log?.level ?? 1, log_buf: logBuffer.pointer, log_size: logBuffer.sizeBytes }),
-      ...withTypes,
+      fd_array: program.fdArray?.length
+        ? put(new Uint8Array(Int32Array.from(program.fdArray).buffer))
+        : undefined,
+      log_level: log?.level,
+      log_buf: logBuffer?.pointer,
+      log_size: logBuffer?.sizeBytes,
+      prog_btf_fd: funcInfo && types?.fd,
+      func_info_rec_size: funcInfo && FUNC_INFO_BYTES,
+      func_info: funcInfo && put(funcInfo),
+      func_info_cnt: funcInfo && funcInfo.length / FUNC_INFO_BYTES,
+      line_info_rec_size: lineInfo && LINE_INFO_BYTES,
+      line_info: lineInfo && put(lineInfo),
+      line_info_cnt: lineInfo && lineInfo.length / LINE_INFO_BYTES,
     })
     .subarray(0, PROG_LOAD_BYTES)
   let fd = -EAGAIN

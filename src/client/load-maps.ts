@@ -131,7 +131,9 @@ function createKernelMap(
   cpuCount: number,
 ): CreatedMap | LoadError {
   const size = sizeOf(context, spec, cpuCount)
-  const plain = {
+  const isTyped =
+    context.btfFd !== undefined && spec.valueType !== undefined && !withoutTypes.includes(spec.type)
+  const attrOf = (withTypes: boolean) => ({
     map_type: spec.type,
     key_size: size.keySize,
     value_size: size.valueSize,
@@ -139,24 +141,19 @@ function createKernelMap(
     map_flags: spec.flags,
     map_extra: spec.mapExtra,
     map_name: kernelName(spec.kernelName),
-    ...(innerFd === undefined ? {} : { inner_map_fd: innerFd }),
-    ...(spec.numaNode === undefined ? {} : { numa_node: spec.numaNode }),
-  }
-  const isTyped =
-    context.btfFd !== undefined && spec.valueType !== undefined && !withoutTypes.includes(spec.type)
-  const typed = {
-    ...plain,
-    btf_fd: context.btfFd ?? 0,
-    btf_key_type_id: spec.keyType ?? 0,
-    btf_value_type_id: spec.valueType ?? 0,
-  }
-  const first = isTyped ? createMap(context.syscalls, typed) : createMap(context.syscalls, plain)
+    inner_map_fd: innerFd,
+    numa_node: spec.numaNode,
+    btf_fd: withTypes ? context.btfFd : undefined,
+    btf_key_type_id: withTypes ? spec.keyType : undefined,
+    btf_value_type_id: withTypes ? spec.valueType : undefined,
+  })
+  const first = createMap(context.syscalls, attrOf(isTyped))
   let result = first
   // Types are for people who look at the map: a kernel that does not like them is asked again without.
-  if (typeof result === 'number' && isTyped) result = createMap(context.syscalls, plain)
+  if (typeof result === 'number' && isTyped) result = createMap(context.syscalls, attrOf(false))
   // Before Linux 5.5 no array can be mapped; this client does not need it to be.
   if (result === -EINVAL && (spec.flags & BPF_F_MMAPABLE) !== 0 && isGlobalData(spec)) {
-    result = createMap(context.syscalls, { ...plain, map_flags: spec.flags & ~BPF_F_MMAPABLE })
+    result = createMap(context.syscalls, { ...attrOf(false), map_flags: spec.flags & ~BPF_F_MMAPABLE })
   }
   if (typeof result !== 'number') return { descriptor: result, ...size }
   return new LoadError(

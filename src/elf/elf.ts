@@ -115,8 +115,12 @@ export class ElfFile {
 
   /** Relocations that apply to `target`, in file order. */
   relocations(target: ElfSection): readonly ElfRelocation[] | ElfError {
+    const sections = this.relocationSections(target)
+    const only = sections[0]
+    if (only === undefined) return []
+    if (sections.length === 1) return readRelocations(this, only, target)
     const all: ElfRelocation[] = []
-    for (const section of this.relocationSections(target)) {
+    for (const section of sections) {
       const some = readRelocations(this, section, target)
       if (some instanceof ElfError) return some
       all.push(...some)

@@ -74,11 +74,14 @@ const invalid = (text: string, expected: string): AttachTarget => ({ kind: 'inva
 
 /** Decimal, `0x` hexadecimal or leading-0 octal, as C's `%li`. */
 const NUMBER = '0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*'
+const SYMBOL_WITH_OFFSET = new RegExp(`^([^+\\s]+)(?:\\+(${NUMBER}))?$`)
+const PLACE_WITH_OFFSET = new RegExp(`^([^+]+)(?:\\+(${NUMBER}))?$`)
+const ONLY_NUMBER = new RegExp(`^(?:${NUMBER})$`)
 const parseC = (text: string): number =>
   /^0[0-7]+$/.test(text) ? Number.parseInt(text.slice(1), 8) : Number(text)
 
 function kprobe(text: string, isReturn: boolean): AttachTarget {
-  const match = new RegExp(`^([^+\\s]+)(?:\\+(${NUMBER}))?$`).exec(text)
+  const match = SYMBOL_WITH_OFFSET.exec(text)
   if (match === null) return invalid(text, '<symbol> or <symbol>+<offset>')
   const offset = match[2] === undefined ? 0 : parseC(match[2])
   if (isReturn && offset !== 0)
@@ -98,10 +101,10 @@ function uprobe(text: string, form: AttachForm): AttachTarget {
   if (match === null) return invalid(text, expected)
   const path = match[1] as string
   const place = match[2] as string
-  if (new RegExp(`^(?:${NUMBER})$`).test(place)) {
+  if (ONLY_NUMBER.test(place)) {
     return { kind: 'uprobe', path, symbol: '', offset: parseC(place), ...flags }
   }
-  const parts = new RegExp(`^([^+]+)(?:\\+(${NUMBER}))?$`).exec(place)
+  const parts = PLACE_WITH_OFFSET.exec(place)
   if (parts === null) return invalid(text, expected)
   return {
     kind: 'uprobe',

@@ -178,14 +178,29 @@ export function finishFunctions(table: FunctionTable): {
 } {
   const functions: FunctionSpec[] = []
   const programs: ProgramSpec[] = []
-  for (const { entry, isHidden: _, ...spec } of table.all) {
+  for (const draft of table.all) {
+    const { entry } = draft
     if (entry === undefined) {
-      functions.push(spec)
+      functions.push(specOf(draft))
     } else {
-      const program: ProgramSpec = { ...spec, ...entry }
+      const program: ProgramSpec = { ...specOf(draft), ...entry }
       functions.push(program)
       programs.push(program)
     }
   }
   return { functions, programs }
 }
+
+const specOf = (draft: FunctionDraft): FunctionSpec => ({
+  index: draft.index,
+  name: draft.name,
+  section: draft.section,
+  sectionIndex: draft.sectionIndex,
+  sectionOffset: draft.sectionOffset,
+  instructions: draft.instructions,
+  relocations: draft.relocations,
+  lineInfos: draft.lineInfos,
+  coreRelocations: draft.coreRelocations,
+  isGlobal: draft.isGlobal,
+  btfFunction: draft.btfFunction,
+})

@@ -144,13 +144,15 @@ export const isSubprogramSection = (name: string): boolean => name === '.text' |
 /** Which kind of global data a section holds, if any. */
 export function dataKind(section: ElfSection): 'data' | 'rodata' | 'bss' | undefined {
   const { name, type } = section
-  const is = (prefix: string): boolean => name === prefix || name.startsWith(`${prefix}.`)
   if (section.size === 0 || (section.flags & SHF.EXECINSTR) !== 0) return undefined
-  if (type === SHT.NOBITS) return is('.bss') || is('.data') ? 'bss' : undefined
-  if (type !== SHT.PROGBITS) return undefined
-  if (is('.rodata')) return 'rodata'
-  return is('.data') || is('.bss') ? 'data' : undefined
+  if (type !== SHT.NOBITS && type !== SHT.PROGBITS) return undefined
+  if (isIn('.bss', name) || isIn('.data', name)) return type === SHT.NOBITS ? 'bss' : 'data'
+  return type === SHT.PROGBITS && isIn('.rodata', name) ? 'rodata' : undefined
 }
+
+/** Whether the section is called so, or so with a second dot and more. */
+const isIn = (prefix: string, name: string): boolean =>
+  name.startsWith(prefix) && (name.length === prefix.length || name[prefix.length] === '.')
 
 const article = (word: string): string => (/^[aeiouAEIOUx]/.test(word) ? 'an' : 'a')
 

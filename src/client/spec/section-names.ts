@@ -363,15 +363,44 @@ export const sectionRows = [
   { pattern: 'netfilter', type: P.BPF_PROG_TYPE_NETFILTER, attach: A.BPF_NETFILTER, form: 'none' },
 ] as const satisfies readonly SectionRow[]
 
-const rows: readonly SectionRow[] = sectionRows
+/** The first row of each word; of those with `+`, without it. */
+const exactRows = new Map<string, SectionRow>()
+const targetRows = new Map<string, SectionRow>()
+const rank = new Map<SectionRow, number>()
+for (const row of sectionRows as readonly SectionRow[]) {
+  const rows = row.pattern.endsWith('+') ? targetRows : exactRows
+  const word = wordOf(row)
+  if (!rows.has(word)) rows.set(word, row)
+  rank.set(row, rank.size)
+}
+
+function wordOf({ pattern }: SectionRow): string {
+  return pattern.endsWith('+') ? pattern.slice(0, -1) : pattern
+}
+
+function rowOf(section: string): SectionRow | undefined {
+  let found = first(exactRows.get(section), targetRows.get(section))
+  let labelled: SectionRow | undefined
+  for (let end = section.indexOf('/'); end >= 0; end = section.indexOf('/', end + 1)) {
+    const word = section.slice(0, end)
+    found = first(found, targetRows.get(word))
+    labelled = first(labelled, exactRows.get(word))
+  }
+  return found ?? labelled
+}
+
+/** The one that stands before the other in the table. */
+function first(a: SectionRow | undefined, b: SectionRow | undefined): SectionRow | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return (rank.get(a) as number) < (rank.get(b) as number) ? a : b
+}
 
 /**
  * What the section name `section` (without a leading `?`) says. Where no row matches, the type is UNSPEC and
  * the pattern empty: such a program can still be loaded by a caller that knows its type.
  */
 export function parseSectionName(section: string): SectionDefinition {
-  const row =
-    rows.find((one) => matches(one.pattern, section)) ?? rows.find((one) => isLabelled(one.pattern, section))
+  const row = rowOf(section)
   if (row === undefined) {
     return {
       pattern: '',
@@ -382,22 +411,12 @@ export function parseSectionName(section: string): SectionDefinition {
       attach: { kind: 'none' },
     }
   }
-  const word = row.pattern.endsWith('+') ? row.pattern.slice(0, -1) : row.pattern
   return {
     pattern: row.pattern,
     programType: row.type,
     expectedAttachType: row.attach,
     sleepable: row.sleepable === true,
     xdpFrags: row.frags === true,
-    attach: parseAttachTarget(row.form, section.slice(word.length + 1)),
+    attach: parseAttachTarget(row.form, section.slice(wordOf(row).length + 1)),
   }
 }
-
-function matches(pattern: string, section: string): boolean {
-  if (!pattern.endsWith('+')) return section === pattern
-  const word = pattern.slice(0, -1)
-  return section === word || section.startsWith(`${word}/`)
-}
-
-const isLabelled = (pattern: string, section: string): boolean =>
-  !pattern.endsWith('+') && section.startsWith(`${pattern}/`)

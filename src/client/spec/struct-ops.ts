@@ -16,8 +16,8 @@ export function collectStructOps(
   const found: StructOpsSpec[] = []
   for (const name of sectionNames) {
     const section = file.elf.section(name)
-    const datasec = btf?.find(name, BTF_KIND.DATASEC)
     if (section === undefined || section.size === 0) continue
+    const datasec = btf?.find(name, BTF_KIND.DATASEC)
     if (btf === undefined || datasec === undefined) {
       return new ObjectError('malformed-btf', 'expected BTF that describes the variables, found none', {
         section: name,
