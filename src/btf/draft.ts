@@ -1,5 +1,6 @@
 /** BTF that is being made loadable. */
 import type { Btf } from './btf.ts'
+import { identifierBytes } from './identifier.ts'
 import { BTF_KIND, BTF_LINKAGE } from './kinds.ts'
 import type { BtfId } from './types.ts'
 import { isHostLittleEndian, wordsOf } from './words.ts'
@@ -48,17 +49,10 @@ export class Draft {
     return this.words[this.at(id) + word] as number
   }
 
-  /** Whether the string is an identifier of C, in which dots may be, of at most `most` bytes. Reads bytes: there are many. */
+  /** Whether the string is an identifier of C, in which dots may be, of at most `most` bytes. */
   isIdentifier(offset: number, most: number): boolean {
-    const strings = this.#strings
-    let at = offset
-    for (let byte = strings[at]; byte !== undefined && byte !== 0; byte = strings[++at]) {
-      const letter = byte | 0x20
-      const isDigit = byte >= 0x30 && byte <= 0x39
-      const isFirst = (letter >= 0x61 && letter <= 0x7a) || byte === 0x5f || byte === 0x2e
-      if (!isFirst && (!isDigit || at === offset)) return false
-    }
-    return at > offset && at - offset <= most
+    const length = identifierBytes(this.#strings, offset)
+    return length > 0 && length <= most
   }
 
   setWord(id: BtfId, word: number, value: number): void {

@@ -1,5 +1,5 @@
 /** The type section of BTF as Linux's checks look at it: words at offsets, nothing taken on trust. */
-import { BTF_KIND } from '../../btf/index.ts'
+import { BTF_KIND, identifierBytes } from '../../btf/index.ts'
 
 const K = BTF_KIND
 
@@ -92,31 +92,22 @@ export class RawTypes {
 
   /** Letters, digits, `_` and `.`, of which the first is no digit. */
   isIdentifier(offset: number): boolean {
-    const strings = this.#strings
-    let at = offset
-    // The strings end with a zero.
-    for (let byte = strings[at] as number; byte !== 0; byte = strings[++at] as number) {
-      if (!isNameByte(byte) || (at === offset && isDigit(byte))) return false
-    }
-    return at > offset && at - offset <= LONGEST_IDENTIFIER
+    const length = identifierBytes(this.#strings, offset)
+    return length > 0 && length <= LONGEST_IDENTIFIER
   }
 
   isSectionName(offset: number): boolean {
-    const text = this.#text(offset)
-    if (text.length === 0 || text.length > LONGEST_IDENTIFIER) return false
-    return text.every((byte) => byte >= 0x20 && byte < 0x7f)
+    const strings = this.#strings
+    let at = offset
+    for (let byte = strings[at] as number; byte !== 0; byte = strings[++at] as number) {
+      if (byte < 0x20 || byte >= 0x7f) return false
+    }
+    return at > offset && at - offset <= LONGEST_IDENTIFIER
   }
 
   get bytes(): Uint8Array {
     return this.#bytes
   }
-}
-
-const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39
-
-function isNameByte(byte: number): boolean {
-  const lower = byte | 0x20
-  return (lower >= 0x61 && lower <= 0x7a) || isDigit(byte) || byte === 0x5f || byte === 0x2e
 }
 
 /** Kinds as a set: bit `n` for kind `n`. */
@@ -129,17 +120,15 @@ const WITHOUT_SIZE = setOf(K.UNKN, K.FWD, K.FUNC, K.FUNC_PROTO, K.DECL_TAG)
 const WITH_SIZE = STRUCTS | setOf(K.INT, K.ENUM, K.DATASEC, K.FLOAT, K.ENUM64)
 const TO_RESOLVE = MODIFIERS | STRUCTS | SOURCE_ONLY | setOf(K.PTR, K.ARRAY, K.FUNC)
 
-const isOf = (set: number, { kind }: RawType): boolean => ((set >>> kind) & 1) !== 0
+export const isModifier = ({ kind }: RawType): boolean => ((MODIFIERS >>> kind) & 1) !== 0
 
-export const isModifier = (type: RawType): boolean => isOf(MODIFIERS, type)
-
-export const isStruct = (type: RawType): boolean => isOf(STRUCTS, type)
+export const isStruct = ({ kind }: RawType): boolean => ((STRUCTS >>> kind) & 1) !== 0
 
 /** Kinds that other types may not refer to. */
-export const isSourceOnly = (type: RawType): boolean => isOf(SOURCE_ONLY, type)
+export const isSourceOnly = ({ kind }: RawType): boolean => ((SOURCE_ONLY >>> kind) & 1) !== 0
 
-export const hasNoSize = (type: RawType): boolean => isOf(WITHOUT_SIZE, type)
+export const hasNoSize = ({ kind }: RawType): boolean => ((WITHOUT_SIZE >>> kind) & 1) !== 0
 
-export const hasSize = (type: RawType): boolean => isOf(WITH_SIZE, type)
+export const hasSize = ({ kind }: RawType): boolean => ((WITH_SIZE >>> kind) & 1) !== 0
 
-export const needsResolving = (type: RawType): boolean => isOf(TO_RESOLVE, type)
+export const needsResolving = ({ kind }: RawType): boolean => ((TO_RESOLVE >>> kind) & 1) !== 0

@@ -41,7 +41,8 @@ export class Resolver {
   readonly #states: Uint8Array
   readonly #resolvedIds: Uint32Array
   readonly #resolvedSizes: Uint32Array
-  #stack: Visit[] = []
+  /** Empty between types. */
+  readonly #stack: Visit[] = []
   #mode: Mode = 'undecided'
 
   constructor(types: RawTypes, log: BtfLog) {
@@ -74,11 +75,9 @@ export class Resolver {
   /** Follows all that `type` refers to. */
   #resolve(type: RawType): void {
     this.#mode = 'undecided'
-    this.#stack = []
     let error = this.#push(type)
-    for (let visit = this.#stack.at(-1); error === 0 && visit !== undefined; visit = this.#stack.at(-1)) {
-      error = this.#step(visit)
-    }
+    const stack = this.#stack
+    while (error === 0 && stack.length > 0) error = this.#step(stack[stack.length - 1] as Visit)
     if (error === 0) return
     const message = error === E2BIG ? `Exceeded max resolving depth:${MOST_DEPTH}` : 'Loop detected'
     this.#log.type(this.#types, type, type.id, message)
