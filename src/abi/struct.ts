@@ -6,6 +6,8 @@
  * `char[n]` a string without its NUL.
  */
 
+import { textBytes } from './text.ts'
+
 export interface FieldType<T> {
   readonly size: number
   readonly align: number
@@ -15,8 +17,6 @@ export interface FieldType<T> {
 }
 
 const decoder = new TextDecoder()
-const encoder = new TextEncoder()
-const MOST_ASCII = 0x7f
 
 export const u8: FieldType<number> = {
   size: 1,
@@ -58,6 +58,9 @@ export const u64: FieldType<bigint> = {
   set: (view, offset, value) => view.setBigUint64(offset, value, true),
 }
 
+/** Where a struct that is read member by member has its bytes: a name that no member has. */
+const SOURCE = Symbol('source')
+
 /** `char[length]`: read up to the first NUL; written truncated to leave room for one. */
 export function chars(length: number): FieldType<string> {
   return {
@@ -72,11 +75,9 @@ export function chars(length: number): FieldType<string> {
     set(view, offset, value) {
       const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, length)
       bytes.fill(0)
-      for (let i = 0; i < value.length && i < length - 1; i++) {
-        const code = value.charCodeAt(i)
-        if (code > MOST_ASCII) return bytes.set(encoder.encode(value).subarray(0, length - 1))
-        bytes[i] = code
-      }
+      if (value === '') return
+      const text = textBytes(value)
+      bytes.set(text.length < length ? text : text.subarray(0, length - 1))
     },
   }
 }
@@ -116,6 +117,11 @@ export interface Struct<F extends FieldsOf> {
   readonly offsets: { readonly [K in keyof F]: number }
   /** Reads the struct at `offset`; members that lie past the end of `source` read as zero. */
   read(source: Uint8Array, offset?: number): Value<F>
+  /**
+   * The struct at the start of `source`, which holds all of it and does not change: each member is read when it is
+   * asked for, where most are not.
+   */
+  view(source: Uint8Array): Value<F>
   /** The struct's bytes; members not given are zero, and so is the padding. */
   encode(value: Given<F>): Uint8Array
   /** Writes one member in place. */
@@ -130,19 +136,30 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
   const members = Object.keys(fields)
   const types = Object.values(fields)
   const places: number[] = []
-  /** Has all members, so that a value that begins as its copy keeps its form. */
-  const empty: Record<string, unknown> = {}
   let end = 0
   let align = 1
   for (const [member, type] of Object.entries(fields)) {
     const start = Math.ceil(end / type.align) * type.align
     offsets[member] = start
     places.push(start)
-    empty[member] = undefined
     end = start + type.size
     align = Math.max(align, type.align)
   }
   const size = Math.ceil(end / align) * align
+  class View {
+    readonly [SOURCE]: DataView
+    constructor(source: DataView) {
+      this[SOURCE] = source
+    }
+  }
+  for (const [i, member] of members.entries()) {
+    const type = types[i] as FieldType<unknown>
+    const place = places[i] as number
+    const get = function (this: View) {
+      return type.get(this[SOURCE], place)
+    }
+    Object.defineProperty(View.prototype, member, { get, enumerable: true })
+  }
 
   return {
     name,
@@ -158,11 +175,14 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
         base = 0
       }
       const view = new DataView(whole.buffer, base, size)
-      const value = { ...empty }
+      const value: Record<string, unknown> = {}
       for (let i = 0; i < members.length; i++) {
         value[members[i] as string] = (types[i] as FieldType<unknown>).get(view, places[i] as number)
       }
       return value as Value<F>
+    },
+    view(source) {
+      return new View(new DataView(source.buffer, source.byteOffset, size)) as unknown as Value<F>
     },
     encode(value) {
       const target = new Uint8Array(size)

@@ -5,6 +5,7 @@
  * question has no answer, and then return `undefined`. Types are decoded when asked for. Chains of modifiers
  * and nested arrays are followed for a bounded number of steps, so a cycle cannot hang a query.
  */
+import { textBytes } from '../abi/index.ts'
 import { MAX_NAME_BYTES, readCString } from '../elf/index.ts'
 import { BtfError } from './error.ts'
 import { entriesWithFlavour } from './flavours.ts'
@@ -25,8 +26,6 @@ const MOST_PASSES = 8
 
 /** With fewer types than these, as objects have, the index is made at once. */
 const FEW_TYPES = 2000
-
-const encoder = new TextEncoder()
 
 /** Types of one name, rising. */
 interface FoundTypes {
@@ -145,7 +144,7 @@ export class Btf {
   #findAmongFew(name: string, kind: BtfKind): BtfId | undefined {
     if (name === '') return undefined
     const { words, starts, strings } = this.#tables
-    const bytes = encoder.encode(name)
+    const bytes = textBytes(name)
     for (let i = 0; i < starts.length; i++) {
       const at = starts[i] as number
       if ((((words[at + 1] as number) >>> 24) & 0x1f) !== kind) continue
@@ -157,7 +156,7 @@ export class Btf {
   /** All types of this name (and kind), rising. */
   *findAll(name: string, kind?: BtfKind): Iterable<BtfId> {
     if (name === '') return
-    yield* this.#findAll(name, encoder.encode(name), kind)
+    yield* this.#findAll(name, textBytes(name), kind)
   }
 
   *#findAll(name: string, bytes: Uint8Array, kind: BtfKind | undefined): Iterable<BtfId> {

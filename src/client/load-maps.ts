@@ -191,12 +191,11 @@ function describe(context: MapContext, spec: MapSpec, created: CreatedMap, cpuCo
 
 /** The type's codec; bytes where there is no type, or where it has another size than the map says. */
 function codecOf({ types, values }: MapContext, type: BtfId | undefined, size: number): Codec<BtfValue> {
-  const asBytes = bytesCodec(size) as Codec<BtfValue>
-  if (type === undefined || size === 0) return asBytes
+  if (type === undefined || size === 0) return bytesCodec(size) as Codec<BtfValue>
   return laterCodec(size, () => {
     const btf = types()
     const codec = btf === undefined ? undefined : btfCodec(btf, type, values)
-    return codec?.size === size ? codec : asBytes
+    return codec?.size === size ? codec : (bytesCodec(size) as Codec<BtfValue>)
   })
 }
 

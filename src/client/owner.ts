@@ -1,9 +1,7 @@
 /**
  * Lifetimes: what is opened is owned by one object, and closed in the reverse order of its opening.
  */
-import type { Syscalls, UserMemory, UserPointer } from '../abi/index.ts'
-
-const encoder = new TextEncoder()
+import { type Syscalls, textBytes, type UserMemory, type UserPointer } from '../abi/index.ts'
 
 /** A list of things to dispose of, last first. `release` hands them on, so that a failure path needs no code. */
 export class Owner implements Disposable {
@@ -75,7 +73,7 @@ export class UserBuffer implements Disposable {
 
   /** A buffer that holds `text` and its NUL. */
   static ofString(memory: UserMemory, text: string): UserBuffer {
-    return UserBuffer.of(memory, encoder.encode(`${text}\0`))
+    return UserBuffer.of(memory, textBytes(text, 1))
   }
 
   /** A buffer that holds `values` as 64-bit words. */

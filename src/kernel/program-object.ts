@@ -26,11 +26,11 @@ export interface LoadedProgram {
   readonly functions: readonly ProvedFunction[]
   readonly functionInfo: readonly FunctionInfo[]
   readonly name: string
-  /** 8 bytes. */
-  readonly tag: Uint8Array
+  /** 8 bytes; made when asked for, as few look at programs. */
+  readonly tag: () => Uint8Array
   readonly isGplCompatible: boolean
   /** As user space sees it: descriptors replaced by ids. */
-  readonly instructions: Program
+  readonly instructions: () => Program
   readonly executable: Executable
   /** Whether it may look at its context; one that never does need not be given one. */
   readonly usesContext: boolean
@@ -143,7 +143,7 @@ export class ProgramFile extends OpenFile {
 
   override describe(): string {
     const { loaded, id, runTimeNs, runCount, recursionMisses } = this.object
-    const tag = [...loaded.tag].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    const tag = [...loaded.tag()].map((byte) => byte.toString(16).padStart(2, '0')).join('')
     return [
       `prog_type:\t${loaded.type.type}`,
       `prog_jited:\t${loaded.executable.image === undefined ? 0 : 1}`,

@@ -59,9 +59,12 @@ export function collectBtfMaps(
   return fillValues(file, section, maps, functions) ?? maps
 }
 
+/** A map whose initial elements are found later. */
+type DraftSpec = MapSpec & { readonly values: { key: number; kind: 'map' | 'program'; name: string }[] }
+
 interface Draft extends DeclaredMap {
   readonly definition: BtfComposite
-  readonly spec: MapSpec & { values: { key: number; kind: 'map' | 'program'; name: string }[] }
+  readonly spec: DraftSpec
 }
 
 /** There are thirteen members to write; this many leave room and keep hostile definitions cheap. */
@@ -95,7 +98,7 @@ function readVariable(
   }
   const spec = readDefinition(btf, name, definition, false)
   if (spec instanceof ObjectError) return spec
-  return { sectionIndex: section.index, offset, size, definition, spec: { ...spec, values: [] } }
+  return { sectionIndex: section.index, offset, size, definition, spec }
 }
 
 /** Fields of a definition while it is read. */
@@ -118,7 +121,7 @@ function readDefinition(
   name: string,
   definition: BtfComposite,
   isInner: boolean,
-): MapSpec | ObjectError {
+): DraftSpec | ObjectError {
   const fields: Fields = {
     type: BPF_MAP_TYPE.BPF_MAP_TYPE_UNSPEC,
     keySize: 0,
@@ -135,9 +138,10 @@ function readDefinition(
   if (definition.members.length > MAX_MEMBERS) {
     return badMap(name, `expected at most ${MAX_MEMBERS} members, found ${definition.members.length}`)
   }
-  for (const [i, member] of definition.members.entries()) {
-    const isLast = i === definition.members.length - 1
-    const error = readMember(btf, name, fields, member, { isInner, isLast })
+  const { members } = definition
+  for (let i = 0; i < members.length; i++) {
+    const isLast = i === members.length - 1
+    const error = readMember(btf, name, fields, members[i] as BtfMember, { isInner, isLast })
     if (error !== undefined) return error
   }
   if (fields.type === BPF_MAP_TYPE.BPF_MAP_TYPE_UNSPEC)
@@ -146,9 +150,19 @@ function readDefinition(
     name,
     kernelName: name.slice(0, MAX_KERNEL_NAME),
     origin: 'btf',
-    ...fields,
+    type: fields.type,
+    keySize: fields.keySize,
+    valueSize: fields.valueSize,
+    maxEntries: fields.maxEntries,
+    flags: fields.flags,
+    mapExtra: fields.mapExtra,
+    numaNode: fields.numaNode,
+    pinning: fields.pinning,
+    keyType: fields.keyType,
+    valueType: fields.valueType,
     initialValue: undefined,
     frozen: false,
+    inner: fields.inner,
     values: [],
   }
 }

@@ -50,41 +50,50 @@ function dataMap(file: ObjectFile, section: ElfSection, kind: 'data' | 'rodata' 
   const valueType = file.btf?.find(section.name, BTF_KIND.DATASEC)
   const isReadOnly = kind === 'rodata'
   const flags = isReadOnly ? BPF_F_RDONLY_PROG : 0
-  return {
-    ...arrayOfOne(file.name, section.name, section.size),
+  const isMapped = valueType !== undefined && isShared(file, section, valueType)
+  return arrayOfOne(file.name, section.name, section.size, {
     origin: kind,
-    flags: flags | (valueType !== undefined && isShared(file, section, valueType) ? BPF_F_MMAPABLE : 0),
+    flags: flags | (isMapped ? BPF_F_MMAPABLE : 0),
     valueType,
     initialValue: kind === 'bss' ? undefined : section.data,
     frozen: isReadOnly,
-  }
+  })
 }
 
 /** The map that holds the values of `__kconfig` externs. */
 export function kconfigMap(file: ObjectFile, size: number): MapSpec {
   const valueType = file.btf?.find('.kconfig', BTF_KIND.DATASEC)
-  return {
-    ...arrayOfOne(file.name, '.kconfig', size),
+  return arrayOfOne(file.name, '.kconfig', size, {
     origin: 'kconfig',
     flags: BPF_F_RDONLY_PROG | BPF_F_MMAPABLE,
     valueType,
     initialValue: undefined,
     frozen: true,
-  }
+  })
 }
 
-function arrayOfOne(objectName: string, name: string, valueSize: number) {
+function arrayOfOne(
+  objectName: string,
+  name: string,
+  valueSize: number,
+  own: Pick<MapSpec, 'origin' | 'flags' | 'valueType' | 'initialValue' | 'frozen'>,
+): MapSpec {
   return {
     name,
     kernelName: dataMapKernelName(objectName, name),
+    origin: own.origin,
     type: BPF_MAP_TYPE.BPF_MAP_TYPE_ARRAY,
     keySize: 4,
     valueSize,
     maxEntries: 1,
+    flags: own.flags,
     mapExtra: 0n,
     numaNode: undefined,
-    pinning: 'none' as const,
+    pinning: 'none',
     keyType: undefined,
+    valueType: own.valueType,
+    initialValue: own.initialValue,
+    frozen: own.frozen,
     inner: undefined,
     values: [],
   }

@@ -117,21 +117,23 @@ function collectSection(
       return new ObjectError('bad-function', problem, { program, section: section.name, offset: start })
     }
     previousEnd = start + size
-    const shared = {
-      section: section.name,
-      sectionIndex: section.index,
-      sectionOffset: start,
-      instructions: section.data.subarray(start, start + size),
-      relocations: [] as RelocationSpec[],
-      lineInfos: [] as LineInfo[],
-      coreRelocations: [] as CoreRelocation[],
-    }
+    // Aliases share these.
+    const instructions = section.data.subarray(start, start + size)
+    const relocations: RelocationSpec[] = []
+    const lineInfos: LineInfo[] = []
+    const coreRelocations: CoreRelocation[] = []
     for (const symbol of aliases) {
       const isGlobal = symbol.binding !== STB.LOCAL
       all.push({
         index: all.length,
         name: symbol.name,
-        ...shared,
+        section: section.name,
+        sectionIndex: section.index,
+        sectionOffset: start,
+        instructions,
+        relocations,
+        lineInfos,
+        coreRelocations,
         isGlobal,
         isHidden: isHidden(symbol),
         btfFunction: undefined,
@@ -181,9 +183,9 @@ export function finishFunctions(table: FunctionTable): {
   for (const draft of table.all) {
     const { entry } = draft
     if (entry === undefined) {
-      functions.push(specOf(draft))
+      functions.push(functionSpec(draft))
     } else {
-      const program: ProgramSpec = { ...specOf(draft), ...entry }
+      const program = programSpec(draft, entry)
       functions.push(program)
       programs.push(program)
     }
@@ -191,16 +193,35 @@ export function finishFunctions(table: FunctionTable): {
   return { functions, programs }
 }
 
-const specOf = (draft: FunctionDraft): FunctionSpec => ({
+const functionSpec = (draft: FunctionDraft): FunctionSpec => ({
   index: draft.index,
   name: draft.name,
   section: draft.section,
   sectionIndex: draft.sectionIndex,
   sectionOffset: draft.sectionOffset,
+  isGlobal: draft.isGlobal,
   instructions: draft.instructions,
   relocations: draft.relocations,
+  btfFunction: draft.btfFunction,
   lineInfos: draft.lineInfos,
   coreRelocations: draft.coreRelocations,
+})
+
+const programSpec = (
+  draft: FunctionDraft,
+  { definition, autoload }: NonNullable<FunctionDraft['entry']>,
+): ProgramSpec => ({
+  index: draft.index,
+  name: draft.name,
+  section: draft.section,
+  sectionIndex: draft.sectionIndex,
+  sectionOffset: draft.sectionOffset,
   isGlobal: draft.isGlobal,
+  instructions: draft.instructions,
+  relocations: draft.relocations,
   btfFunction: draft.btfFunction,
+  lineInfos: draft.lineInfos,
+  coreRelocations: draft.coreRelocations,
+  definition,
+  autoload,
 })

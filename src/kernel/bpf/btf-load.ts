@@ -10,7 +10,7 @@ import { type LogRequest, writeLog } from './log.ts'
 const BTF_MAX_SIZE = 16 << 20
 
 export function loadBtf({ core, process, attr: bytes, pointer, sizeBytes }: BpfCall): number {
-  const attr = btfLoadAttr.read(bytes)
+  const attr = btfLoadAttr.view(bytes)
   if ((attr.btf_flags & ~BPF_F_TOKEN_FD) !== 0) return -EINVAL
   if (attr.btf_flags !== 0) return tokenError(process, attr.btf_token_fd)
   if (attr.btf_size > BTF_MAX_SIZE) return -E2BIG

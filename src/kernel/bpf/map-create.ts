@@ -34,7 +34,7 @@ type Attr = StructValue<typeof mapCreateAttr>
 const NO_NUMA_NODE = 0xffff_ffff
 
 export function mapCreate({ core, process, attr: bytes }: BpfCall): number {
-  const attr = mapCreateAttr.read(bytes)
+  const attr = mapCreateAttr.view(bytes)
   const refusal = checkAttr(process, attr)
   if (refusal !== 0) return refusal
   const name = objectName(bytes, mapCreateAttr.offsets.map_name)

@@ -30,7 +30,7 @@ function copyKey(process: KernelProcess, { object }: MapFile, pointer: bigint): 
 }
 
 export function lookup({ process, attr: bytes }: BpfCall): number {
-  const attr = mapElemAttr.read(bytes)
+  const attr = mapElemAttr.view(bytes)
   if ((attr.flags & ~LOCK) !== 0n) return -EINVAL
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
@@ -48,7 +48,7 @@ export function lookup({ process, attr: bytes }: BpfCall): number {
 }
 
 export function update({ core, process, attr: bytes }: BpfCall): number {
-  const attr = mapElemAttr.read(bytes)
+  const attr = mapElemAttr.view(bytes)
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayWriteElements) return -EPERM
@@ -83,7 +83,7 @@ export function writeElement(
 }
 
 export function remove({ process, attr: bytes }: BpfCall): number {
-  const attr = mapElemAttr.read(bytes)
+  const attr = mapElemAttr.view(bytes)
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayWriteElements) return -EPERM
@@ -92,7 +92,7 @@ export function remove({ process, attr: bytes }: BpfCall): number {
 }
 
 export function nextKey({ process, attr: bytes }: BpfCall): number {
-  const attr = mapNextKeyAttr.read(bytes)
+  const attr = mapNextKeyAttr.view(bytes)
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
   if (!file.mayRead) return -EPERM
@@ -104,7 +104,7 @@ export function nextKey({ process, attr: bytes }: BpfCall): number {
 }
 
 export function lookupAndDelete({ process, attr: bytes }: BpfCall): number {
-  const attr = mapElemAttr.read(bytes)
+  const attr = mapElemAttr.view(bytes)
   if ((attr.flags & ~LOCK) !== 0n) return -EINVAL
   const file = mapFile(process, attr.map_fd)
   if (typeof file === 'number') return file
@@ -118,7 +118,7 @@ export function lookupAndDelete({ process, attr: bytes }: BpfCall): number {
 }
 
 export function freeze({ process, attr: bytes }: BpfCall): number {
-  const file = mapFile(process, mapFreezeAttr.read(bytes).map_fd)
+  const file = mapFile(process, mapFreezeAttr.view(bytes).map_fd)
   if (typeof file === 'number') return file
   const { object } = file
   if (object.map instanceof StructOpsMap) return -ENOTSUPP

@@ -94,7 +94,7 @@ function describeProgram(
   const wanted = bpfProgInfo.read(given)
   const { id, loaded, maps, runTimeNs, runCount, recursionMisses, target } = program
   const { attach } = loaded
-  const code = encode(loaded.instructions)
+  const code = encode(loaded.instructions())
   const image = loaded.executable.image ?? new Uint8Array(0)
   const mapIds = new Uint8Array(Uint32Array.from(maps, (map) => map.id).buffer)
   for (const [count, size, known] of [
@@ -114,13 +114,13 @@ function describeProgram(
     give(wanted.jited_prog_insns, image, wanted.jited_prog_len) &&
     give(wanted.func_info, loaded.funcInfo, wanted.nr_func_info * FUNC_INFO_BYTES) &&
     give(wanted.line_info, loaded.lineInfo, wanted.nr_line_info * LINE_INFO_BYTES) &&
-    give(wanted.prog_tags, loaded.tag, wanted.nr_prog_tags * loaded.tag.length)
+    give(wanted.prog_tags, loaded.tag(), wanted.nr_prog_tags * loaded.tag().length)
   if (!given4) return -EFAULT
   return bpfProgInfo.encode({
     ...wanted,
     type: loaded.type.type,
     id,
-    tag: loaded.tag,
+    tag: loaded.tag(),
     jited_prog_len: image.length,
     xlated_prog_len: code.length,
     load_time: loaded.loadTimeNs,

@@ -27,7 +27,7 @@ const TRUE_SIZE = progLoadAttr.offsets.log_true_size
 
 export function loadProgram(call: BpfCall): number {
   const { process } = call
-  const attr = progLoadAttr.read(call.attr)
+  const attr = progLoadAttr.view(call.attr)
   const copied = copyProgram(call, attr)
   if (typeof copied === 'number') return copied
   const log: LogRequest = { level: attr.log_level, sizeBytes: attr.log_size, pointer: attr.log_buf }
@@ -63,9 +63,6 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     return arena === undefined || proof === undefined ? inContext : translateArena(inContext, arena, proof)
   }
   const calls = translateKfuncs(core, translateSymbols(core, translated('addresses')), proof)
-  // These are for those who look at the program, which few do.
-  const tag = later(() => programTag(program))
-  const instructions = later(() => translated('ids'))
   const object = core.newProgram({
     type,
     expectedAttachType: attachTypeOf(attr),
@@ -76,13 +73,9 @@ function finish({ core, process }: BpfCall, load: ProgramToLoad, verdict: Accept
     functions: proof?.functions ?? [],
     functionInfo: functionsOf(debugInfo),
     name,
-    get tag() {
-      return tag()
-    },
+    tag: later(() => programTag(program)),
     isGplCompatible: isGplCompatible(license),
-    get instructions() {
-      return instructions()
-    },
+    instructions: later(() => translated('ids')),
     executable: core.engine.prepare(calls.program, {
       isProved: proof !== undefined,
       name,

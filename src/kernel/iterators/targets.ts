@@ -71,8 +71,8 @@ class ProgramView {
     this.#program.set({
       type: loaded.type.type,
       expected_attach_type: loaded.expectedAttachType,
-      len: loaded.instructions.length,
-      tag: loaded.tag,
+      len: loaded.instructions().length,
+      tag: loaded.tag(),
       aux: this.#aux.address,
     })
     return this.#program.address
