@@ -91,6 +91,11 @@ export class MapObject extends Counted {
     return this.references - this.#userReferences
   }
 
+  /** Whether it has something new to read or to write at times. */
+  get wakes(): boolean {
+    return this.map instanceof RingBuffer || this.map instanceof UserRingBuffer
+  }
+
   onWakeUp(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -137,7 +142,7 @@ export class MapFile extends OpenFile {
   override readonly mayWrite: boolean
   /** Perf events that were entered through this file: they leave with it. */
   readonly enteredEvents = new Map<number, object>()
-  readonly #stopListening: () => void
+  readonly #stopListening: (() => void) | undefined
 
   /** `flags`: BPF_F_RDONLY and BPF_F_WRONLY restrict this file. */
   constructor(object: MapObject, flags: number) {
@@ -145,7 +150,7 @@ export class MapFile extends OpenFile {
     this.object = object.takeUserReference()
     this.mayRead = (flags & BPF_F_WRONLY) === 0
     this.mayWrite = (flags & BPF_F_RDONLY) === 0
-    this.#stopListening = object.onWakeUp(() => this.wakeUp())
+    this.#stopListening = object.wakes ? object.onWakeUp(() => this.wakeUp()) : undefined
   }
 
   /** Whether user space may change elements now. */
@@ -243,7 +248,7 @@ export class MapFile extends OpenFile {
   }
 
   protected end(): void {
-    this.#stopListening()
+    this.#stopListening?.()
     const { map } = this.object
     if (map instanceof ReferenceArray && (map.definition.flags & BPF_F_PRESERVE_ELEMS) === 0) {
       for (const [index, event] of this.enteredEvents) {

@@ -10,7 +10,7 @@ export function mapSpec(object: MapObject): MapSpec {
   const btf = types?.object.types
   // Source: bpf_map_is_rdonly() of Linux.
   const isConstant = (flags & BPF_F_RDONLY_PROG) !== 0 && frozen && writableMappings === 0
-  return {
+  const spec: { -readonly [K in keyof MapSpec]: MapSpec[K] } = {
     type,
     name,
     keySize,
@@ -21,11 +21,12 @@ export function mapSpec(object: MapObject): MapSpec {
     keyTypeId: types?.keyType ?? 0,
     valueTypeId: types?.valueType ?? 0,
     frozen: isConstant,
-    ...(map instanceof ArenaMap ? { userStart: map.userStart } : {}),
-    ...(btf === undefined ? {} : { btf }),
-    ...(inner === undefined ? {} : { inner }),
-    ...(isConstant && map instanceof ArrayMap ? { value: constantBytes(object, map) } : {}),
   }
+  if (map instanceof ArenaMap) spec.userStart = map.userStart
+  if (btf !== undefined) spec.btf = btf
+  if (inner !== undefined) spec.inner = inner
+  if (isConstant && map instanceof ArrayMap) spec.value = constantBytes(object, map)
+  return spec
 }
 
 const constantBytes = ({ arena }: MapObject, { valuesOffset, definition }: ArrayMap): Uint8Array =>

@@ -23,7 +23,8 @@ export abstract class OpenFile extends Counted {
   /** Whether calls that need to read, or to write, the object are let through this file. */
   readonly mayRead: boolean = true
   readonly mayWrite: boolean = true
-  readonly #listeners = new Set<() => void>()
+  /** Few files have some. */
+  #listeners: Set<() => void> | undefined
 
   /** Up to `length` bytes; -EAGAIN where it would block. */
   read(_length: number): Uint8Array | number {
@@ -50,11 +51,12 @@ export abstract class OpenFile extends Counted {
 
   /** Calls `listener` each time `poll` may have something new; returns how to stop that. */
   onWakeUp(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    const listeners = this.#listeners ?? new Set()
+    this.#listeners = listeners.add(listener)
+    return () => listeners.delete(listener)
   }
 
   protected wakeUp(): void {
-    for (const listener of [...this.#listeners]) listener()
+    if (this.#listeners !== undefined) for (const listener of [...this.#listeners]) listener()
   }
 }

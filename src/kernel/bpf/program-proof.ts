@@ -5,7 +5,6 @@ import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, type Instruction, OPCODE, type Program } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
 import type { KernelCore } from '../core.ts'
-import { later } from '../later.ts'
 import { runsAs } from '../program-target.ts'
 import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
@@ -120,10 +119,9 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
   const { program, name, license, attach } = copied
   const btf = debugInfo.btf?.types
   const kernelTypes = kernelBtf?.types
-  const lines = later(() => linesOf(debugInfo))
   const registersBytes = registerLayouts[port.architecture]?.sizeBytes
-  return {
-    ...(attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS ? { structOps: rulesOf(core) } : {}),
+  const logLevel = attr.log_level & LOG_LEVELS
+  const input: { -readonly [K in keyof ProgramInput]: ProgramInput[K] } = {
     clockNs: () => port.clockNs('monotonic'),
     hasHelper: (id) => hasHelper(core, id),
     instructions: program,
@@ -136,18 +134,18 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     descriptors: references.byIndex,
     functions: functionsOf(debugInfo),
     // Their texts are read for a log only.
-    get lines() {
-      return lines()
-    },
+    lines: logLevel === 0 ? [] : linesOf(debugInfo),
     lineRecords: lineRecordsOf(debugInfo),
     mayWriteUserMemory: true,
-    logLevel: attr.log_level & LOG_LEVELS,
-    ...(port.mayOverride === undefined ? {} : { isErrorInjectable: (name) => isErrorInjectable(core, name) }),
-    ...(btf === undefined ? {} : { btf }),
-    ...(kernelTypes === undefined ? {} : { kernelTypes }),
-    ...(attach === undefined ? {} : { attach }),
-    ...(registersBytes === undefined ? {} : { registersBytes }),
+    logLevel,
   }
+  if (attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS) input.structOps = rulesOf(core)
+  if (port.mayOverride !== undefined) input.isErrorInjectable = (name) => isErrorInjectable(core, name)
+  if (btf !== undefined) input.btf = btf
+  if (kernelTypes !== undefined) input.kernelTypes = kernelTypes
+  if (attach !== undefined) input.attach = attach
+  if (registersBytes !== undefined) input.registersBytes = registersBytes
+  return input
 }
 
 /** Whether the program is for a function, which must be there; raw tracepoints and iterators are types alone. */
