@@ -92,11 +92,27 @@ export class LruLists {
     this.#batch = Math.min(Math.max(Math.floor(nodeCount / cpuCount / 2), 1), BATCH_MOST)
     this.#scan = isCommon ? SCAN_COMMON : SCAN_OWN
     const share = Math.max(1, Math.floor(nodeCount / cpuCount))
-    for (let node = 0; node < nodeCount; node++) {
-      const cpu = isCommon ? 0 : Math.min(Math.floor(node / share), cpuCount - 1)
-      this.#cpu[node] = cpu
-      this.#insert(node, this.#setOf(cpu).heads[FREE])
+    for (let cpu = 0; cpu < this.#sets.length; cpu++) {
+      const isLast = cpu === this.#sets.length - 1
+      this.#makeFree(cpu, cpu * share, isLast ? nodeCount : Math.min(nodeCount, (cpu + 1) * share))
     }
+  }
+
+  /** Nodes that are on no list yet, the last of them youngest. */
+  #makeFree(cpu: number, from: number, to: number): void {
+    if (from >= to) return
+    const next = this.#next
+    const previous = this.#previous
+    const head = this.#setOf(cpu).heads[FREE]
+    for (let node = from; node < to; node++) {
+      next[node] = node - 1
+      previous[node] = node + 1
+    }
+    next[from] = head
+    previous[head] = from
+    previous[to - 1] = head
+    next[head] = to - 1
+    this.#cpu.fill(cpu, from, to)
   }
 
   /** A node for a new element of `cpu`, evicting others where none is free; -1 where all are busy. */
