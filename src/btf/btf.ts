@@ -374,18 +374,18 @@ export class Btf {
     if (id === 0) return { id, kind: BTF_KIND.UNKN, name: 'void' }
     const { words, starts } = this.#tables
     const at = starts[id - this.firstId] as number
-    const word = (n: number): number => words[at + n] as number
-    const info = word(1)
-    const kind = this.kindOf(id)
+    const info = words[at + 1] as number
+    const kind = ((info >>> 24) & 0x1f) as BtfKind
     const flag = info >>> 31 === 1
     const count = info & 0xffff
-    const third = word(2)
-    const name = this.string(word(0))
+    const third = words[at + 2] as number
+    const name = this.string(words[at] as number)
     switch (kind) {
       case BTF_KIND.UNKN:
         return { id, kind, name }
       case BTF_KIND.INT: {
-        const encoding = word(3) >>> 24
+        const data = words[at + 3] as number
+        const encoding = data >>> 24
         return {
           id,
           kind,
@@ -394,20 +394,27 @@ export class Btf {
           isSigned: (encoding & BTF_INT.SIGNED) !== 0,
           isChar: (encoding & BTF_INT.CHAR) !== 0,
           isBool: (encoding & BTF_INT.BOOL) !== 0,
-          bits: word(3) & 0xff,
-          bitOffset: (word(3) >>> 16) & 0xff,
+          bits: data & 0xff,
+          bitOffset: (data >>> 16) & 0xff,
         }
       }
       case BTF_KIND.ARRAY:
-        return { id, kind, name, element: word(3) as BtfId, index: word(4) as BtfId, count: word(5) }
+        return {
+          id,
+          kind,
+          name,
+          element: words[at + 3] as BtfId,
+          index: words[at + 4] as BtfId,
+          count: words[at + 5] as number,
+        }
       case BTF_KIND.STRUCT:
       case BTF_KIND.UNION: {
         const members: BtfMember[] = []
-        for (let i = 0, n = 3; i < count; i++, n += 3) {
-          const offset = word(n + 2)
+        for (let i = 0, n = at + 3; i < count; i++, n += 3) {
+          const offset = words[n + 2] as number
           members.push({
-            name: this.string(word(n)),
-            type: word(n + 1) as BtfId,
+            name: this.string(words[n] as number),
+            type: words[n + 1] as BtfId,
             // With the flag: | bit field size (8) | bit offset (24) |
             bitOffset: flag ? offset & 0xff_ffff : offset,
             bitSize: flag ? offset >>> 24 : 0,
@@ -417,17 +424,20 @@ export class Btf {
       }
       case BTF_KIND.ENUM: {
         const values = []
-        for (let i = 0, n = 3; i < count; i++, n += 2) {
-          const value = word(n + 1)
-          values.push({ name: this.string(word(n)), value: BigInt(flag ? value | 0 : value) })
+        for (let i = 0, n = at + 3; i < count; i++, n += 2) {
+          const value = words[n + 1] as number
+          values.push({ name: this.string(words[n] as number), value: BigInt(flag ? value | 0 : value) })
         }
         return { id, kind, name, size: third, isSigned: flag, values }
       }
       case BTF_KIND.ENUM64: {
         const values = []
-        for (let i = 0, n = 3; i < count; i++, n += 3) {
-          const value = (BigInt(word(n + 2)) << 32n) | BigInt(word(n + 1))
-          values.push({ name: this.string(word(n)), value: flag ? BigInt.asIntN(64, value) : value })
+        for (let i = 0, n = at + 3; i < count; i++, n += 3) {
+          const value = (BigInt(words[n + 2] as number) << 32n) | BigInt(words[n + 1] as number)
+          values.push({
+            name: this.string(words[n] as number),
+            value: flag ? BigInt.asIntN(64, value) : value,
+          })
         }
         return { id, kind, name, size: third, isSigned: flag, values }
       }
@@ -445,8 +455,8 @@ export class Btf {
         return { id, kind, name, type: third as BtfId, linkage: count }
       case BTF_KIND.FUNC_PROTO: {
         const parameters = []
-        for (let i = 0, n = 3; i < count; i++, n += 2) {
-          parameters.push({ name: this.string(word(n)), type: word(n + 1) as BtfId })
+        for (let i = 0, n = at + 3; i < count; i++, n += 2) {
+          parameters.push({ name: this.string(words[n] as number), type: words[n + 1] as BtfId })
         }
         // `...` is a last parameter without name and type.
         const last = parameters.at(-1)
@@ -455,11 +465,15 @@ export class Btf {
         return { id, kind, name, returns: third as BtfId, parameters, isVariadic }
       }
       case BTF_KIND.VAR:
-        return { id, kind, name, type: third as BtfId, linkage: word(3) }
+        return { id, kind, name, type: third as BtfId, linkage: words[at + 3] as number }
       case BTF_KIND.DATASEC: {
         const variables = []
-        for (let i = 0, n = 3; i < count; i++, n += 3) {
-          variables.push({ type: word(n) as BtfId, offset: word(n + 1), size: word(n + 2) })
+        for (let i = 0, n = at + 3; i < count; i++, n += 3) {
+          variables.push({
+            type: words[n] as BtfId,
+            offset: words[n + 1] as number,
+            size: words[n + 2] as number,
+          })
         }
         return { id, kind, name, size: third, variables }
       }
@@ -471,7 +485,7 @@ export class Btf {
           kind,
           name,
           type: third as BtfId,
-          component: word(3) | 0,
+          component: (words[at + 3] as number) | 0,
           ...(flag ? { isAttribute: true } : {}),
         }
       default: {

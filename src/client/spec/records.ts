@@ -12,10 +12,10 @@ export function assignRecords(file: ObjectFile, table: FunctionTable): void {
     if (record.instructionOffset === start) one.btfFunction = record.type
   })
   forEachRecord(file, table, btfExt.lineInfo, (one, record, start) => {
-    one.lineInfos.push({ ...record, instructionOffset: record.instructionOffset - start })
+    one.lineInfos.push(fromStart(record, start))
   })
   forEachRecord(file, table, btfExt.coreRelocations, (one, record, start) => {
-    one.coreRelocations.push({ ...record, instructionOffset: record.instructionOffset - start })
+    one.coreRelocations.push(fromStart(record, start))
   })
   // Aliases share their arrays but not this.
   for (const one of table.all) {
@@ -23,6 +23,12 @@ export function assignRecords(file: ObjectFile, table: FunctionTable): void {
     one.lineInfos.sort((a, b) => a.instructionOffset - b.instructionOffset)
   }
 }
+
+/** The record, counting from the function's start. */
+const fromStart = <Record extends { readonly instructionOffset: number }>(
+  record: Record,
+  start: number,
+): Record => (start === 0 ? record : { ...record, instructionOffset: record.instructionOffset - start })
 
 function forEachRecord<Record extends { readonly instructionOffset: number }>(
   file: ObjectFile,
