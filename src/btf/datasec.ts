@@ -54,21 +54,21 @@ function fixSection(btf: Btf, draft: Draft, section: BtfDatasec, facts: DatasecF
   const isBare = section.size === 0 || isKconfig
   const size = isBare ? facts.sectionSize(section.name) : section.size
   if (size !== undefined) draft.setWord(section.id, 2, size)
-  const variables = section.variables.map((variable) => {
-    const type = btf.typeById(variable.type)
-    if (type.kind !== BTF_KIND.VAR) return variable
-    if (type.linkage === BTF_LINKAGE.STATIC) {
+  const variables: { type: number; offset: number; size: number }[] = []
+  for (const { type: id, offset, size } of section.variables) {
+    const type = btf.typeById(id)
+    let found: number | undefined
+    if (type.kind === BTF_KIND.VAR && type.linkage === BTF_LINKAGE.STATIC) {
       // Clang says where they are. GCC does not, and would have them all at 0.
-      const offset =
-        isBare && variable.offset === 0 ? facts.staticOffset?.(section.name, type.name) : undefined
-      return offset === undefined ? variable : { ...variable, offset }
+      if (isBare && offset === 0) found = facts.staticOffset?.(section.name, type.name)
+    } else if (type.kind === BTF_KIND.VAR && (type.linkage !== BTF_LINKAGE.EXTERN || isKconfig)) {
+      const fact = facts.variable(section.name, type.name)
+      if (type.linkage === BTF_LINKAGE.EXTERN) draft.setWord(type.id, 3, BTF_LINKAGE.GLOBAL)
+      else if (fact?.isHidden === true) draft.setWord(type.id, 3, BTF_LINKAGE.STATIC)
+      if (isBare) found = fact?.offset
     }
-    if (type.linkage === BTF_LINKAGE.EXTERN && !isKconfig) return variable
-    const fact = facts.variable(section.name, type.name)
-    if (type.linkage === BTF_LINKAGE.EXTERN) draft.setWord(type.id, 3, BTF_LINKAGE.GLOBAL)
-    else if (fact?.isHidden === true) draft.setWord(type.id, 3, BTF_LINKAGE.STATIC)
-    return isBare && fact !== undefined ? { ...variable, offset: fact.offset } : variable
-  })
+    variables.push({ type: id, offset: found ?? offset, size })
+  }
   draft.setVariables(section.id, variables)
 }
 

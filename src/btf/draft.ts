@@ -63,10 +63,10 @@ export class Draft {
     this.setWord(id, 1, (this.word(id, 1) & 0xffff_0000) | vlen)
   }
 
-  /** Writes the variables of a DATASEC by rising offset, as the kernel wants them. */
-  setVariables(id: BtfId, variables: readonly { type: number; offset: number; size: number }[]): void {
+  /** Writes the variables of a DATASEC by rising offset, as the kernel wants them; sorts the list. */
+  setVariables(id: BtfId, variables: { type: number; offset: number; size: number }[]): void {
     let at = this.at(id) + TYPE_WORDS
-    for (const { type, offset, size } of [...variables].sort((a, b) => a.offset - b.offset)) {
+    for (const { type, offset, size } of variables.sort((a, b) => a.offset - b.offset)) {
       this.words[at] = type
       this.words[at + 1] = offset
       this.words[at + 2] = size

@@ -94,14 +94,14 @@ export class MapHandle implements Disposable {
 
   #call(cmd: number, attr: Uint8Array): number {
     if (!this.descriptor.isOpen) throw new Error('this map has been closed')
-    this.#bytes(0, attr.length).set(attr)
+    this.#scratch.bytes.set(attr)
     return this.syscalls.bpf(cmd, this.#scratch.pointer, attr.length)
   }
 
   #putKey(key: Uint8Array): void {
     if (key.length !== this.keySize) throw new RangeError(`a key of ${key.length} bytes, not ${this.keySize}`)
     if (!this.descriptor.isOpen) throw new Error('this map has been closed')
-    this.#bytes(this.#key, this.keySize).set(key)
+    this.#scratch.bytes.set(key, this.#key)
   }
 
   #pointer(offset: number): UserPointer {

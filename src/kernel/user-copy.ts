@@ -25,8 +25,9 @@ function readPieces(memory: UserAccess, pointer: bigint, sizeBytes: number): Uin
 }
 
 export function writeU32(memory: UserAccess, pointer: bigint, value: number): boolean {
+  // A view of so small an array costs more than to write its bytes.
   const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value, true)
+  for (let i = 0; i < 4; i++) bytes[i] = value >>> (8 * i)
   return memory.write(pointer, bytes)
 }
 

@@ -73,13 +73,11 @@ type Need = (holds: boolean, message: string, errno?: number) => void
 
 function checkHeader(data: Uint8Array, log: BtfLog, need: Need): Header {
   need(data.length >= FIRST_MEMBERS, 'hdr_len not found')
-  const bytes = new DataView(data.buffer, data.byteOffset, data.byteLength).getUint32(4, true)
+  const whole = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  const bytes = whole.getUint32(4, true)
   need(data.length >= bytes, 'btf_header not found')
   for (let at = KNOWN_HEADER; at < bytes; at++) need(data[at] === 0, 'Unsupported btf_header', E2BIG)
-  // A header that is shorter than known is zero where it ends.
-  const known = new Uint8Array(KNOWN_HEADER)
-  known.set(data.subarray(0, Math.min(bytes, KNOWN_HEADER)))
-  const view = new DataView(known.buffer)
+  const view = bytes >= KNOWN_HEADER ? whole : headerOf(data, bytes)
   const magic = view.getUint16(0, true)
   const version = view.getUint8(2)
   const flags = view.getUint8(3)
@@ -117,6 +115,13 @@ function checkHeader(data: Uint8Array, log: BtfLog, need: Need): Header {
   }
   need(expected === total, 'Unsupported section found')
   return { bytes, typesAt, typesBytes, stringsAt, stringsBytes }
+}
+
+/** A header that is shorter than known is zero where it ends. */
+function headerOf(data: Uint8Array, bytes: number): DataView {
+  const known = new Uint8Array(KNOWN_HEADER)
+  known.set(data.subarray(0, bytes))
+  return new DataView(known.buffer)
 }
 
 /** Type tags come before the other modifiers of a type. */
