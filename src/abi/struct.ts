@@ -130,36 +130,50 @@ export interface Struct<F extends FieldsOf> {
 
 export type StructValue<S> = S extends Struct<infer F> ? Value<F> : never
 
-/** A struct by its fields, laid out and padded as in C; its size, reader and writer come from the one description. */
-export function struct<const F extends FieldsOf>(name: string, fields: F): Struct<F> {
-  const offsets: Record<string, number> = {}
-  const members = Object.keys(fields)
-  const types = Object.values(fields)
-  const places: number[] = []
-  let end = 0
-  let align = 1
-  for (const [member, type] of Object.entries(fields)) {
-    const start = Math.ceil(end / type.align) * type.align
-    offsets[member] = start
-    places.push(start)
-    end = start + type.size
-    align = Math.max(align, type.align)
-  }
-  const size = Math.ceil(end / align) * align
+/** A member with its place. */
+interface Part {
+  readonly member: string
+  readonly type: FieldType<unknown>
+  /** Bytes from the start of the struct. */
+  readonly place: number
+}
+
+/** A class whose instances read a struct's members when they are asked for. */
+function viewClass(parts: readonly Part[]) {
   class View {
     readonly [SOURCE]: DataView
+
     constructor(source: DataView) {
       this[SOURCE] = source
     }
   }
-  for (const [i, member] of members.entries()) {
-    const type = types[i] as FieldType<unknown>
-    const place = places[i] as number
+  for (const { member, type, place } of parts) {
     const get = function (this: View) {
       return type.get(this[SOURCE], place)
     }
     Object.defineProperty(View.prototype, member, { get, enumerable: true })
   }
+  return View
+}
+
+/** A struct by its fields, laid out and padded as in C; its size, reader and writer come from the one description. */
+export function struct<const F extends FieldsOf>(name: string, fields: F): Struct<F> {
+  const parts: Part[] = []
+  const partOf: Record<string, Part> = {}
+  const offsets: Record<string, number> = {}
+  let end = 0
+  let align = 1
+  for (const [member, type] of Object.entries(fields)) {
+    const place = Math.ceil(end / type.align) * type.align
+    const part = { member, type, place }
+    parts.push(part)
+    partOf[member] = part
+    offsets[member] = place
+    end = place + type.size
+    align = Math.max(align, type.align)
+  }
+  const size = Math.ceil(end / align) * align
+  const View = viewClass(parts)
 
   return {
     name,
@@ -176,8 +190,9 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
       }
       const view = new DataView(whole.buffer, base, size)
       const value: Record<string, unknown> = {}
-      for (let i = 0; i < members.length; i++) {
-        value[members[i] as string] = (types[i] as FieldType<unknown>).get(view, places[i] as number)
+      for (let i = 0; i < parts.length; i++) {
+        const { member, type, place } = parts[i] as Part
+        value[member] = type.get(view, place)
       }
       return value as Value<F>
     },
@@ -191,15 +206,15 @@ export function struct<const F extends FieldsOf>(name: string, fields: F): Struc
       const names = Object.keys(given)
       for (let i = 0; i < names.length; i++) {
         const member = names[i] as string
-        const part = given[member]
-        if (part !== undefined) fields[member]?.set(view, offsets[member] as number, part)
+        const part = partOf[member]
+        if (part !== undefined && given[member] !== undefined) part.type.set(view, part.place, given[member])
       }
       return target
     },
     set(target, member, value, offset = 0) {
       const view = new DataView(target.buffer, target.byteOffset + offset)
-      const type = fields[member as string] as FieldType<unknown>
-      type.set(view, offsets[member as string] as number, value)
+      const { type, place } = partOf[member as string] as Part
+      type.set(view, place, value)
     },
   }
 }
