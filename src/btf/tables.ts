@@ -170,25 +170,42 @@ const REPEATED_WORDS = Int8Array.from(
 
 function findTypes(words: Uint32Array, typesOffset: number, firstId: number): Uint32Array | BtfError {
   const starts = new Uint32Array(Math.floor(words.length / 3))
+  const count = markStarts(words, starts)
+  const last = starts[count - 1] as number
+  const at = count === 0 ? 0 : last + 3 + extraWordsAt(words, last)
+  const left = words.length - at
+  if (left === 0) return starts.subarray(0, count)
+  const where = place(typesOffset + at * 4, firstId + count)
+  const found = `${left * 4} left`
+  if (left < 3) return new BtfError('bad-type', where, '12 bytes of type', found)
+  const info = words[at + 1] as number
+  const extra = extraWords((info >>> 24) & 0x1f, info & 0xffff)
+  if (extra < 0) return new BtfError('bad-type', where, 'a kind from 1 to 19', `${(info >>> 24) & 0x1f}`)
+  return new BtfError('bad-type', where, `${12 + extra * 4} bytes of type`, found)
+}
+
+/** Negative for an unknown kind. */
+function extraWordsAt(words: Uint32Array, at: number): number {
+  const info = words[at + 1] as number
+  const kind = (info >>> 24) & 0x1f
+  return (FIXED_WORDS[kind] as number) + (REPEATED_WORDS[kind] as number) * (info & 0xffff)
+}
+
+/**
+ * Where types begin, as far as there are whole ones; how many there are. V8 compiles the loop while it first runs, over
+ * a kernel's types, and would leave that code after it in every later call, if it had to do anything there.
+ */
+function markStarts(words: Uint32Array, starts: Uint32Array): number {
   const { length } = words
   let count = 0
   let at = 0
   while (at + 3 <= length) {
-    const info = words[at + 1] as number
-    const kind = (info >>> 24) & 0x1f
-    const extra = (FIXED_WORDS[kind] as number) + (REPEATED_WORDS[kind] as number) * (info & 0xffff)
+    const extra = extraWordsAt(words, at)
     if (extra < 0 || at + 3 + extra > length) break
     starts[count++] = at
     at += 3 + extra
   }
-  if (at === length) return starts.subarray(0, count)
-  const where = place(typesOffset + at * 4, firstId + count)
-  const left = `${(length - at) * 4} left`
-  if (at + 3 > length) return new BtfError('bad-type', where, '12 bytes of type', left)
-  const info = words[at + 1] as number
-  const extra = extraWords((info >>> 24) & 0x1f, info & 0xffff)
-  if (extra < 0) return new BtfError('bad-type', where, 'a kind from 1 to 19', `${(info >>> 24) & 0x1f}`)
-  return new BtfError('bad-type', where, `${12 + extra * 4} bytes of type`, left)
+  return count
 }
 
 interface Limits {
