@@ -9,14 +9,14 @@ import { argumentsOf, type CallingConvention, callingConventions } from './calli
 import type { KernelCore } from './core.ts'
 import type { ProgramObject } from './program-object.ts'
 
-export interface TracedFunction {
+interface TracedFunction {
   readonly name: string
   readonly address: bigint
   readonly argumentCount: number
 }
 
 /** The function with a BTF id; undefined where the id is none, or the function has no address. */
-export function tracedFunction(core: KernelCore, types: Btf, btfId: number): TracedFunction | undefined {
+function tracedFunction(core: KernelCore, types: Btf, btfId: number): TracedFunction | undefined {
   const id = types.id(btfId)
   const type = id === undefined ? undefined : types.typeById(id)
   if (type?.kind !== BTF_KIND.FUNC) return undefined

@@ -131,6 +131,8 @@ export interface ProgramInput {
    * has that lets no program have functions return (`CONFIG_BPF_KPROBE_OVERRIDE`).
    */
   readonly hasHelper?: (id: number) => boolean
+  /** Whether the kernel's function of this name has an address. Default: all do, but one that compilers inline. */
+  readonly hasFunction?: (name: string) => boolean
   /**
    * Whether the kernel's function of this name may return an error at once: programs may change what it returns, and
    * sleep where it begins. Default: system calls, by the names that Linux gives them.

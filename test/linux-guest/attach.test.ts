@@ -35,13 +35,13 @@ const expected: Readonly<Record<string, Expected>> = {
   // Debian's Linux 6.1 is built without what they need.
   kprobe_multi: {
     runs: 1,
-    since: 6_018,
+    since: 6_012,
     listed:
       /\n\tkprobe\.multi {2}func_cnt 1 {2}\n\taddr +cookie +func \[module\]\n\t[0-9a-f]{16} 0 +security_file_open {2}\n/,
   },
-  kretprobe_multi: { runs: 1, since: 6_018 },
+  kretprobe_multi: { runs: 1, since: 6_012 },
   // At the entry and at the return.
-  kprobe_session: { runs: 2, since: 6_018 },
+  kprobe_session: { runs: 2, since: 6_010 },
   fentry: { runs: 1 },
   fexit: { runs: 1 },
   fmod_ret: { runs: 1 },

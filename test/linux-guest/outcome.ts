@@ -12,6 +12,14 @@ export interface Outcome {
   readonly error?: string
 }
 
+/** A program that only one of two kernels takes, with what the other one says. */
+export interface Difference {
+  readonly object: string
+  readonly program: string
+  readonly ours?: string
+  readonly linux?: string
+}
+
 /** What two kernels made of the programs of objects, but for those of which they differ. */
 export interface ToolCounts {
   objects: number

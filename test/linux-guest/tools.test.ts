@@ -5,7 +5,13 @@
 import { describe, expect, test } from 'vitest'
 import { filesOfPackage, objectsUnder } from '../support/embedded-objects.ts'
 import { runGuest, whyNoGuest } from './guest.ts'
-import type { ToolCounts } from './outcome.ts'
+import type { Difference, ToolCounts } from './outcome.ts'
+
+/**
+ * What Linux before 6.14 refuses, but not 6.1: it forgets a pointer on the stack that a helper has read as a key, and
+ * these programs take it from there again.
+ */
+const FORGETFUL = { from: 6_003, before: 6_014, programs: ['biosnoop:block_rq_complete'] }
 
 const folder = process.env.ANYBPF_TOOLS
 const files = folder === undefined ? filesOfPackage('libbpf-tools', ['/usr/sbin', '/usr/bin']) : [folder]
@@ -23,9 +29,22 @@ describe.skipIf(why !== undefined)(
       expect(json, text.slice(-4000)).toBeDefined()
       const { programs, takenByBoth, refusedByBoth, notAllowed } = JSON.parse(json ?? '{}') as ToolCounts
       console.info(`${/^LINUX .*/m.exec(text)?.[0]}: ${json}`)
-      expect([...text.matchAll(/^DIFFERENCE (.*?)\r?$/gm)].map(([, difference]) => difference)).toEqual([])
+      const [, major, minor] = /^LINUX (\d+)\.(\d+)/m.exec(text) ?? []
+      const linux = Number(major) * 1000 + Number(minor)
+      const forgets = linux >= FORGETFUL.from && linux < FORGETFUL.before
+      const isExpected = ({ object, program, ours, linux: theirs = '' }: Difference) =>
+        forgets &&
+        ours === undefined &&
+        FORGETFUL.programs.includes(`${object}:${program}`) &&
+        theirs.endsWith("invalid mem access 'scalar'")
+      const differences = [...text.matchAll(/^DIFFERENCE (.*?)\r?$/gm)]
+        .map(([, difference]) => JSON.parse(difference as string) as Difference)
+        .filter((difference) => !isExpected(difference))
+      expect(differences).toEqual([])
       expect(takenByBoth).toBeGreaterThan(0)
-      expect(takenByBoth + refusedByBoth + notAllowed).toBe(programs)
+      expect(takenByBoth + refusedByBoth + notAllowed).toBe(
+        programs - (forgets ? FORGETFUL.programs.length : 0),
+      )
     })
   },
 )

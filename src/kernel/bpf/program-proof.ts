@@ -1,6 +1,5 @@
 /** Asks the verifier, then for what of Linux this kernel does not have. */
 import { BPF_ATTACH_TYPE, BPF_F_SLEEPABLE, BPF_PROG_TYPE, EINVAL, ENOENT } from '../../abi/index.ts'
-import type { BtfId } from '../../btf/index.ts'
 import { helperBodies, helperName } from '../../helpers/index.ts'
 import { CALL_SOURCE, type Instruction, OPCODE, type Program } from '../../isa/index.ts'
 import { type ProgramInput, reject, type VerifierVerdict } from '../../verifier/index.ts'
@@ -10,7 +9,6 @@ import { programType } from '../program-types.ts'
 import { registerLayouts } from '../registers.ts'
 import { dummyOps } from '../struct-ops/dummy-ops.ts'
 import { tailCallKind } from '../tail-call-kind.ts'
-import { tracedFunction } from '../traced-function.ts'
 import { targetOf } from './iterators.ts'
 import { attachTypeOf, type CopiedProgram, type ProgramAttr } from './program-attr.ts'
 import { type DebugInfo, functionsOf, lineRecordsOf, linesOf } from './program-debug-info.ts'
@@ -35,13 +33,6 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
   const verdict = core.verifier.verify(inputOf(core, load))
   if (!verdict.accepted) return verdict
   const { attach } = copied
-  if (attach !== undefined && attach.isProgram !== true && attachesToFunction(attr)) {
-    const types = core.kernelBtf?.types
-    const name = types?.nameOf(attach.btfId as BtfId) ?? ''
-    if (types === undefined || tracedFunction(core, types, attach.btfId) === undefined) {
-      return reject(ENOENT, undefined, `The address of function ${name} cannot be found`)
-    }
-  }
   if (isIterator(attr) && targetOf(core, attach?.btfId) === undefined) {
     return reject(EINVAL, undefined, 'this kernel has no such iterator')
   }
@@ -137,6 +128,7 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
     lines: logLevel === 0 ? [] : linesOf(debugInfo),
     lineRecords: lineRecordsOf(debugInfo),
     mayWriteUserMemory: true,
+    hasFunction: (name) => port.symbolByName(name) !== undefined,
     logLevel,
   }
   if (attr.prog_type === BPF_PROG_TYPE.BPF_PROG_TYPE_STRUCT_OPS) input.structOps = rulesOf(core)
@@ -146,14 +138,6 @@ function inputOf(core: KernelCore, load: ProgramToLoad): ProgramInput {
   if (attach !== undefined) input.attach = attach
   if (registersBytes !== undefined) input.registersBytes = registersBytes
   return input
-}
-
-/** Whether the program is for a function, which must be there; raw tracepoints and iterators are types alone. */
-function attachesToFunction(attr: ProgramAttr): boolean {
-  if (attr.prog_type !== BPF_PROG_TYPE.BPF_PROG_TYPE_TRACING) return false
-  if (isIterator(attr)) return false
-  const places = programType(attr.prog_type)?.linkAttachTypes ?? []
-  return places === 'any' || places.includes(attachTypeOf(attr))
 }
 
 const isIterator = (attr: ProgramAttr): boolean =>

@@ -11,6 +11,7 @@ const A = BPF_ATTACH_TYPE
 
 const kernelTypes = functionTypes(
   'int vfs_read(struct file *file)',
+  'void blk_account_io_done(struct request *request)',
   'int filp_close(struct file *file)',
   'int bpf_sk_storage_free(struct sock *sk)',
   'int __x64_sys_getpid(struct pt_regs *regs)',
@@ -68,6 +69,16 @@ describe('a program for a function', () => {
     ['do_exit', A.BPF_TRACE_FEXIT, "Attaching fexit/fmod_ret to __noreturn function 'do_exit' is rejected."],
   ])('%s as %i: %s', (name, type, expected) => {
     expect(attach(name, type)).toBe(expected)
+  })
+
+  test('has an address, by what the kernel says if it does', () => {
+    const none = 'The address of function blk_account_io_done cannot be found'
+    expect(attach('blk_account_io_done', A.BPF_TRACE_FENTRY)).toBe(none)
+    const hasFunction = (name: string) => name === 'blk_account_io_done'
+    expect(attach('blk_account_io_done', A.BPF_TRACE_FENTRY, { hasFunction })).toBe('accepted')
+    expect(attach('vfs_read', A.BPF_TRACE_FENTRY, { hasFunction })).toBe(
+      'The address of function vfs_read cannot be found',
+    )
   })
 
   test('sleeps only where errors can be injected', () => {

@@ -40,7 +40,7 @@ const NO_RETURN: ReadonlySet<string> = new Set([
   'make_task_dead',
 ])
 
-/** Functions that types describe but that the compiler left without an address of their own. */
+/** Functions that types describe but that the compiler may have left without an address of their own. */
 const INLINED: ReadonlySet<string> = new Set(['blk_account_io_done'])
 
 /** Functions that are there for their results to be changed, and whether programs may sleep in them. */
@@ -62,8 +62,9 @@ const NEVER_SLEEPS: ReadonlySet<string> = new Set([
 const SYSTEM_CALL = /^__(x64|ia32|arm64|riscv|s390x)_sys_/
 
 export function checkFunction(p: Proof, name: string, btfId: number): void {
-  const { programType, expectedAttachType } = p.input
-  if (INLINED.has(name)) throw p.refuse(ENOENT, `The address of function ${name} cannot be found`)
+  const { programType, expectedAttachType, hasFunction } = p.input
+  if (!(hasFunction?.(name) ?? !INLINED.has(name)))
+    throw p.refuse(ENOENT, `The address of function ${name} cannot be found`)
   const isChanged = expectedAttachType === BPF_ATTACH_TYPE.BPF_MODIFY_RETURN
   if (p.isSleepable) {
     if (!maySleep(p, name)) throw p.refuse(EINVAL, `${name} is not sleepable`)
