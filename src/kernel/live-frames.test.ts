@@ -130,6 +130,29 @@ test.each(['jit', 'interpreter'] as const)('%s: what is sent back leaves by the 
   expect(received(scene)).toEqual({ 'transmit 64 8 1': 70, 'transmit 64 0 1': 5 })
 })
 
+test.each(['jit', 'interpreter'] as const)('%s: what is sent comes back when the batch is over', (engine) => {
+  using scene = new Scene(engine)
+  // A page that it knows is dropped.
+  const source = `
+    r2 = *(u32 *)(r1 +0)
+    r3 = *(u32 *)(r1 +4)
+    r4 = r2
+    r4 += 14
+    r0 = 0
+    if r4 > r3 goto +5
+    r3 = *(u8 *)(r2 +0)
+    r0 = 1
+    if r3 == 9 goto +2
+    *(u8 *)(r2 +0) = 9
+    r0 = 3
+    exit`
+  expect(scene.run(scene.load(source), 100, { batch_size: 100 })).toBe(0)
+  expect(received(scene)).toEqual({ 'transmit 64 9 1': 100 })
+  expect(scene.run(scene.load(source), 200, { batch_size: 10 })).toBe(0)
+  // New pages come 64 at a time.
+  expect(received(scene)).toEqual({ 'transmit 64 9 1': 164 })
+})
+
 test.each(['jit', 'interpreter'] as const)('%s: a port without a network takes nothing', (engine) => {
   using scene = new Scene(engine, new TinyPort())
   for (const verdict of [2, 3]) expect(scene.run(scene.load(`r0 = ${verdict}\nexit`), 70)).toBe(0)

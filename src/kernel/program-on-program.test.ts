@@ -490,6 +490,15 @@ describe('program arrays', () => {
     expect(attach(extension, 0, place)).toBeGreaterThan(0)
   })
 
+  test('of programs of another kind: the proof is told, and the program refused', () => {
+    const { caller, array, put } = withArray()
+    expect(put(loadTyped(caller, 'r0 = 5\nexit', [FUNCTIONS[0]]).fd)).toBe(0)
+    const source = `r2 = map[fd:${array}]\nr3 = 0\ncall bpf_tail_call\nr0 = 7\nexit`
+    const main = 'int main(struct __sk_buff *context)'
+    const { fd, log } = loadTyped(caller, source, [main], { prog_type: BPF_PROG_TYPE_SCHED_CLS })
+    expect([fd, log]).toEqual([-EINVAL, expect.stringContaining('processed 5 insns')])
+  })
+
   test('may be called by extensions, as by what they extend', () => {
     const { caller, array, extend, attach, run, put } = withArray()
     const five = loadTyped(caller, 'r0 = 5\nexit', [FUNCTIONS[0]])

@@ -62,7 +62,8 @@ export function verifyProgram(core: KernelCore, load: ProgramToLoad): VerifierVe
       attachedTo: verdict.proof?.attachedTo,
       overridesReturn: overridesReturn(load, verdict.proof?.reached),
     })
-    if (!map.admits(kind)) return reject(EINVAL, undefined, '')
+    // The proof has been told by then.
+    if (!map.admits(kind)) return { ...reject(EINVAL, undefined, ''), log: verdict.log }
   }
   return verdict
 }

@@ -4,6 +4,7 @@
  * Rules
  * - Frames for a device wait until there are 16, or the batch is over; then the program of their entry runs on each,
  *   and what passes leaves. A device takes frames only where the port does; the loopback device of Linux never does.
+ *   It gives their pages back when the batch is over and all that passed has been received.
  * - Frames for a CPU wait until there are 8, or the batch is over; then they go to its queue, and those that find no
  *   place there are dropped. The CPU gets to its queue when the batch is over, eight frames at a time: what passes the
  *   program of its entry goes to the network stack.
@@ -44,6 +45,8 @@ export class FrameTargets {
   readonly #core: KernelCore
   readonly #pool: FramePool
   readonly #leaving: Leaving[] = []
+  /** The device has them still. */
+  readonly #sent: XdpFrame[] = []
   readonly #queues = new Map<RedirectArray, Map<number, CpuQueue>>()
   readonly #hops = new Map<XdpFrame, number>()
 
@@ -75,10 +78,15 @@ export class FrameTargets {
     this.#hops.clear()
   }
 
-  /** Hands the frame to the operating system and gives it back. */
-  hand(frame: XdpFrame, way: 'pass' | 'transmit'): void {
-    this.#core.port.receiveFrame?.(frame.packet.bytes().slice(), way)
+  /** Hands the frame to the network stack, which gives it back. */
+  pass(frame: XdpFrame): void {
+    this.#hand(frame, 'pass')
     this.#pool.give(frame)
+  }
+
+  /** The device gives back what it has sent. */
+  complete(): void {
+    for (const frame of this.#sent.splice(0)) this.#pool.give(frame)
   }
 
   /** What the program returns; undefined after a run-time error. */
@@ -104,6 +112,10 @@ export class FrameTargets {
     if (queue.waiting.length === CPU_BULK) this.#enqueue(queue)
     queue.waiting.push(frame)
     return true
+  }
+
+  #hand(frame: XdpFrame, way: 'pass' | 'transmit'): void {
+    this.#core.port.receiveFrame?.(frame.packet.bytes().slice(), way)
   }
 
   #takesFrames(device: number): boolean {
@@ -139,8 +151,10 @@ export class FrameTargets {
   #leave(redirection: Redirection): void {
     for (const { frame, program } of this.#leaving.splice(0)) {
       frame.egress = LOOPBACK
-      if (program === 0 || this.run(program, frame, 0, redirection) === XDP_PASS) this.hand(frame, 'transmit')
-      else this.#pool.give(frame)
+      if (program === 0 || this.run(program, frame, 0, redirection) === XDP_PASS) {
+        this.#hand(frame, 'transmit')
+        this.#sent.push(frame)
+      } else this.#pool.give(frame)
     }
   }
 
@@ -177,7 +191,8 @@ export class FrameTargets {
       else this.#pool.give(frame)
     }
     this.flush(redirection)
-    for (const frame of passed) this.hand(frame, 'pass')
+    this.complete()
+    for (const frame of passed) this.pass(frame)
     return !isEmpty
   }
 }

@@ -31,7 +31,8 @@ export function runLiveFrames(
 
   const endBatch = () => {
     targets.flush(redirection)
-    for (const frame of passed.splice(0)) targets.hand(frame, 'pass')
+    for (const frame of passed.splice(0)) targets.pass(frame)
+    targets.complete()
     targets.drain()
     redirection = { target: undefined }
     inBatch = 0
