@@ -2,14 +2,17 @@
  * Every way to attach, on a Linux that allows all of them: each program of `everywhere.bpf.c` runs when it is attached,
  * as often as what it is attached to happens, and not afterwards.
  */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { compileFile } from '../linux/compile.ts'
+import { compileExecutable, compileFile, compileObject } from '../linux/compile.ts'
 import { runGuest, whyNoGuest } from './guest.ts'
 import type { Outcome } from './outcome.ts'
 
 const object = compileFile(join(import.meta.dirname, 'programs', 'everywhere.bpf.c'))
-const why = whyNoGuest() ?? (typeof object === 'string' ? object : undefined)
+const marks = compileObject('usdt')
+const marked = compileExecutable('marked')
+const why = whyNoGuest() ?? [object, marks, marked].find((one) => typeof one === 'string')
 
 /** `runs`: how often, or at least how often. `since`: the first Linux that has it, as major * 1000 + minor. */
 interface Expected {
@@ -50,6 +53,11 @@ const expected: Readonly<Record<string, Expected>> = {
   lsm_cgroup: { runs: 2 },
   uprobe: calls,
   uretprobe: calls,
+  // Asked about while it is attached, the program is called; the rest are arguments, summed up over the places of the name.
+  usdt: {
+    runs: 5,
+    answers: [4, 0, 4, 4, 0xfeed, 4, -6 + 100, 4 * 250 + 1, 5996 + 2, -36 + 3, 3, 5],
+  },
   uprobe_multi: {
     ...calls,
     since: 6_006,
@@ -60,6 +68,12 @@ const expected: Readonly<Record<string, Expected>> = {
   xdp: { runs: 1, listed: /xdp {2}prog \d+ {2}\n\tifindex lo\(1\) {2}\n/ },
   tcx_ingress: { runs: 1, since: 6_006, listed: /\n\tifindex lo\(1\) {2}attach_type tcx_ingress {2}\n/ },
   tcx_egress: { runs: 1, since: 6_006 },
+  netkit_primary: {
+    runs: 1,
+    since: 6_007,
+    listed: /netkit {2}prog \d+ {2}\n\tifindex nk0\(\d+\) {2}attach_type netkit_primary {2}\n/,
+  },
+  netkit_peer: { runs: 1, since: 6_007 },
   netfilter: { runs: 1, since: 6_004, listed: /netfilter {2}prog \d+ {2}\n\tip output prio -5\n/ },
   sk_lookup: { runs: 1, listed: /\n\tnetns_ino \d{10} {2}attach_type sk_lookup {2}\n/ },
   // Nobody asks for a flow here.
@@ -79,6 +93,8 @@ const expected: Readonly<Record<string, Expected>> = {
   cgroup_dev: { runs: 1 },
   perf_event: { ...some, toldSince: 6_006, listed: /\n\tevent \S+:\S+ {2}\n/ },
   iter_task: some,
+  // At the end, the program is called once more, with none.
+  iter_task_own: { ...some, answers: [1, 1] },
   iter_task_file: some,
   iter_bpf_map: { ...some, listed: /iter {2}prog \d+ {2}target_name bpf_map {2}\n/ },
   iter_bpf_prog: some,
@@ -96,11 +112,18 @@ const expected: Readonly<Record<string, Expected>> = {
   fexit_program: { runs: 1, answers: [41, 41, 41] },
 }
 
+function filesOf(): ReadonlyMap<string, Uint8Array> {
+  if (typeof marked === 'string') throw new Error(marked)
+  using executable = marked
+  return new Map([
+    ['everywhere.bpf.o', object as Uint8Array],
+    ['usdt.bpf.o', marks as Uint8Array],
+    ['marked', new Uint8Array(readFileSync(executable.path))],
+  ])
+}
+
 describe.skipIf(why !== undefined)(`on a Linux of its own${why ? ` (skipped: ${why})` : ''}`, () => {
-  const text =
-    why !== undefined || typeof object === 'string'
-      ? ''
-      : runGuest('attach', new Map([['everywhere.bpf.o', object]]))
+  const text = why === undefined ? runGuest('attach', filesOf()) : ''
   const version = /^LINUX (\d+)\.(\d+)/m.exec(text)
   const linux = Number(version?.[1]) * 1000 + Number(version?.[2])
   const outcomes = new Map(

@@ -9,17 +9,20 @@ import {
   constants,
   copyFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
 const MOST_MS = 900_000
+const MODULES = ['drivers/net/veth.ko']
 
 /** Where the kernel is: the environment names the file, or `.ci/run` has put it there. */
 const KERNEL = process.env.ANYBPF_LINUX_KERNEL ?? ''
@@ -35,6 +38,7 @@ mount -t bpf bpf /sys/fs/bpf
 mkdir -p /sys/fs/cgroup
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tracefs trace /sys/kernel/tracing
+for module in /modules/*; do insmod $module; done
 ip link set lo up
 node /anybpf/test/linux-guest/inside/${script}.js 2>&1
 poweroff -f
@@ -70,7 +74,7 @@ export function runGuest(script: string, files: ReadonlyMap<string, Uint8Array>)
       [
         ...['-m', '1536', '-smp', '1', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
         ...['-kernel', KERNEL, '-initrd', archive],
-        ...['-append', 'console=ttyS0 quiet lsm=bpf panic=-1 mitigations=off'],
+        ...['-append', 'console=ttyS0 quiet lsm=bpf panic=-1 mitigations=off ipv6.disable=1'],
       ],
       { encoding: 'utf8', timeout: MOST_MS, maxBuffer: 1 << 26 },
     )
@@ -103,6 +107,8 @@ function archiveOf(folder: string, script: string, files: ReadonlyMap<string, Ui
   execFileSync(compiler, ['-p', import.meta.dirname, '--outDir', join(folder, 'anybpf')], {
     stdio: 'inherit',
   })
+  mkdirSync(join(folder, 'modules'))
+  for (const [name, bytes] of modulesOf(KERNEL)) writeFileSync(join(folder, 'modules', name), bytes)
   for (const [path, bytes] of files) {
     mkdirSync(join(folder, dirname(path)), { recursive: true })
     writeFileSync(join(folder, path), bytes)
@@ -115,6 +121,18 @@ function archiveOf(folder: string, script: string, files: ReadonlyMap<string, Ui
     input: names,
     maxBuffer: 1 << 29,
   })
+}
+
+/** What the kernel has as modules only, where its package put them: `boot/vmlinuz-VERSION`, `lib/modules/VERSION`. */
+function* modulesOf(kernel: string): Iterable<readonly [name: string, bytes: Uint8Array]> {
+  const version = basename(kernel).replace(/^vmlinuz-/, '')
+  const folder = join(dirname(kernel), '..', 'lib', 'modules', version, 'kernel')
+  for (const path of MODULES) {
+    const file = join(folder, path)
+    if (existsSync(file)) yield [basename(file), readFileSync(file)]
+    else if (existsSync(`${file}.xz`))
+      yield [basename(file), execFileSync('busybox', ['xzcat', `${file}.xz`], { maxBuffer: 1 << 26 })]
+  }
 }
 
 /** The shared libraries of an executable, where it looks for them. */

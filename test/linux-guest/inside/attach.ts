@@ -2,11 +2,14 @@
  * What runs inside of the guest: every program of `everywhere.bpf.c`, loaded alone, attached, given something to run for,
  * detached. A line of JSON for each.
  */
+
+import { execFileSync, spawn } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { release } from 'node:os'
+import { createInterface } from 'node:readline'
 import { O_RDONLY } from '../../../src/abi/index.ts'
 import { CommandContext } from '../../../src/cli/kernel/command.ts'
 import { listLinks } from '../../../src/cli/kernel/link-list.ts'
@@ -18,6 +21,7 @@ import {
   type Collection,
   type CollectionSpec,
   IteratorReader,
+  type IteratorScope,
   type Link,
   LoadError,
   type LoadOptions,
@@ -27,12 +31,14 @@ import {
   type PerfEventPlace,
   type Place,
 } from '../../../src/client/index.ts'
-import { LinuxUnavailable, openLinux } from '../../../src/ports/linux/index.ts'
+import { type LinuxSyscalls, LinuxUnavailable, openLinux } from '../../../src/ports/linux/index.ts'
 import type { Outcome } from '../outcome.ts'
+import { indexOf, makePair } from './device-pair.ts'
 
 const LOOPBACK = 1
 const GROUP = '/sys/fs/cgroup/anybpf'
 const CALLS = 5
+const MARKED = '/marked'
 
 /** What a program is to be run by. */
 type Provocation = () => void | Promise<void>
@@ -64,6 +70,15 @@ const connect: Provocation = async () => {
   server.close()
   await once(server, 'close')
 }
+
+/** Out by a device, to nobody. */
+const sendOut =
+  (network: string): Provocation =>
+  async () => {
+    const sender = dgram.createSocket('udp4')
+    await new Promise((resolve) => sender.send('hello', 9, `${network}.2`, resolve))
+    sender.close()
+  }
 
 const readSetting: Provocation = () => void readFileSync('/proc/sys/kernel/ostype')
 const openDevice: Provocation = () => void readFileSync('/dev/null')
@@ -102,6 +117,9 @@ const attempts: readonly Attempt[] = [
   { name: 'perf_event', by: work, at: perfEvent },
 ]
 
+/** The two ends of a pair of devices, each with a network of its own, and programs that both are named to. */
+const NETKIT = { netkit_primary: '10.9.0', netkit_peer: '10.9.1' } as const
+
 const linux = openLinux()
 if (linux instanceof LinuxUnavailable) throw new Error(linux.message)
 const object = openObject(new Uint8Array(readFileSync('/everywhere.bpf.o')), { name: 'everywhere' })
@@ -109,7 +127,7 @@ if (object instanceof ObjectError) throw new Error(object.message)
 const spec: CollectionSpec = object
 
 function loaded(programs: readonly string[], options: LoadOptions = {}): Collection {
-  const collection = load(spec, linux as Exclude<typeof linux, LinuxUnavailable>, { ...options, programs })
+  const collection = load(spec, linux as LinuxSyscalls, { ...options, programs })
   if (collection instanceof LoadError) throw collection
   return collection
 }
@@ -135,7 +153,7 @@ function listed(): string {
   const host = nodeHost({ stdout, stderr: stdout })
   const context = new CommandContext({
     host,
-    syscalls: linux as Exclude<typeof linux, LinuxUnavailable>,
+    syscalls: linux as LinuxSyscalls,
     form: 'plain',
     bootTimeMs: undefined,
   })
@@ -154,6 +172,71 @@ async function attempt({ name, by, at }: Attempt): Promise<Outcome> {
   const afterwards = runsOf(collection, name)
   await by()
   return { name, runs, runsAfterwards: runsOf(collection, name) - afterwards, listed: list }
+}
+
+async function attachToNetkit(name: keyof typeof NETKIT): Promise<Outcome> {
+  const devices = ['nk0', 'nk1']
+  if (!existsSync(`/sys/class/net/${devices[0]}`)) {
+    const made = makePair('netkit', 'nk0', 'nk1')
+    if (made < 0) throw new Error(`netkit: ${made}`)
+    Object.values(NETKIT).forEach((network, n) => {
+      execFileSync('ip', ['address', 'add', `${network}.1/24`, 'dev', devices[n] as string])
+    })
+  }
+  return attempt({ name, by: sendOut(NETKIT[name]), at: { kind: 'netkit', ifindex: indexOf('nk0') } })
+}
+
+/** A process of which places are marked, each line of its input having it pass them so many times. */
+async function attachToMarks(name: string): Promise<Outcome> {
+  chmodSync(MARKED, 0o755)
+  const child = spawn(MARKED, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  await lines.next()
+  const pass = async (count: number) => {
+    child.stdin.write(`${count}\n`)
+    return Number((await lines.next()).value)
+  }
+  const marks = openObject(new Uint8Array(readFileSync('/usdt.bpf.o')), { name: 'usdt' })
+  if (marks instanceof ObjectError) throw marks
+  const programs = { on_step: 'step', on_behind: 'behind', on_asked: 'asked' } as const
+  const collection = load(marks, linux as LinuxSyscalls, { programs: Object.keys(programs) })
+  if (collection instanceof LoadError) throw collection
+  using open = collection
+  const links = Object.entries(programs).map(([program, mark]) =>
+    linked(
+      open
+        .program(program)
+        .attach({ kind: 'usdt', path: MARKED, provider: 'marked', name: mark }, { cookie: 0xfeedn }),
+    ),
+  )
+  const value = (variable: string): number => Number(open.globals.get(variable))
+  const asked = await pass(4)
+  const list = listed()
+  for (const link of links) link[Symbol.dispose]()
+  const runs = value('steps')
+  const askedAfterwards = await pass(4)
+  child.stdin.end()
+  const many = (variable: string) => (open.globals.get(variable) as readonly bigint[]).map(Number)
+  const answers = [
+    asked,
+    askedAfterwards,
+    value('asked'),
+    value('last_asked'),
+    value('cookie'),
+    value('behinds'),
+  ]
+  return {
+    ...{ name, runs, runsAfterwards: value('steps') - runs, listed: list },
+    answers: [...answers, ...many('sums'), ...many('behind')],
+  }
+}
+
+/** The tasks of this process, and one of them: how many more runs there are than tasks. */
+function iterateOverOwn(name: string): Outcome {
+  const over = (scope: IteratorScope) => iterate('iter_task', { over: scope }).runs ?? 0
+  const own = readdirSync('/proc/self/task').length
+  const [all, one] = [over({ kind: 'process', pid: process.pid }), over({ kind: 'thread', tid: process.pid })]
+  return { name, runs: all, runsAfterwards: 0, answers: [all - own, one - 1] }
 }
 
 function iterate(name: string, options: AttachOptions): Outcome {
@@ -209,6 +292,9 @@ writeFileSync(`${GROUP}/cgroup.procs`, `${process.pid}`)
 for (const each of attempts) await report(each.name, () => attempt(each))
 for (const name of ['task', 'task_file', 'bpf_map', 'bpf_prog', 'bpf_link', 'ksym'])
   await report(`iter_${name}`, () => iterate(`iter_${name}`, {}))
+await report('iter_task_own', () => iterateOverOwn('iter_task_own'))
+for (const name of ['netkit_primary', 'netkit_peer'] as const) await report(name, () => attachToNetkit(name))
+await report('usdt', () => attachToMarks('usdt'))
 const fd = linux.open(GROUP, O_RDONLY)
 await report('iter_cgroup', () =>
   iterate('iter_cgroup', { over: { kind: 'cgroup', fd, order: 'ancestors' } }),
