@@ -25,9 +25,18 @@ struct xdp_buff {
 
 struct sk_buff {
 	struct net_device *dev;
+	unsigned char *data;
 	unsigned int len;
 	__u32 mark;
 	__u32 priority;
+	__u32 hash;
+	int skb_iif;
+	__u16 protocol;
+	__u16 vlan_proto;
+	__u16 vlan_tci;
+	__u16 queue_mapping;
+	__u16 tc_index;
+	__s64 tstamp;
 };
 #pragma clang attribute pop
 
@@ -43,7 +52,7 @@ __u64 flags;
 __u32 size = 5;
 // What was answered, and what the context holds.
 __s64 answer;
-__u64 found[8];
+__u64 found[12];
 
 struct note {
 	__u8 bytes[24];
@@ -70,6 +79,7 @@ int changes(struct __sk_buff *ctx)
 {
 	ctx->mark = 7;
 	ctx->priority = 9;
+	ctx->tc_index = 11;
 	bpf_skb_change_tail(ctx, 40, 0);
 	bpf_skb_change_head(ctx, 14, 0);
 	return 0;
@@ -91,6 +101,14 @@ static __always_inline void see_packet(struct sk_buff *skb)
 	found[1] = skb->dev->ifindex;
 	found[2] = skb->mark;
 	found[3] = skb->priority;
+	found[4] = skb->hash;
+	found[5] = skb->skb_iif;
+	found[6] = skb->protocol;
+	found[7] = (__u32)skb->vlan_proto << 16 | skb->vlan_tci;
+	found[8] = skb->queue_mapping;
+	found[9] = skb->tc_index;
+	found[10] = skb->tstamp;
+	bpf_probe_read_kernel(&found[11], 4, skb->data);
 }
 
 #define SENDS(section, name, type, see, helper)                                \

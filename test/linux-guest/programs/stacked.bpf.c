@@ -69,6 +69,12 @@ static __noinline int outer(int number)
 	return inner + twice(number + 1);
 }
 
+static long on_element(void *map, __u32 *key, __u64 *value, __u64 *sum)
+{
+	*sum += *value + *key;
+	return 0;
+}
+
 static long on_loop(__u32 index, void *sum)
 {
 	*(__u64 *)sum += index;
@@ -114,6 +120,22 @@ int calls_back(struct xdp_md *ctx)
 	__u64 sum = 0;
 
 	return bpf_loop(10, on_loop, &sum, 0) * 100 + sum;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, __u64);
+} elements SEC(".maps");
+
+SEC("?xdp")
+int calls_back_for_elements(struct xdp_md *ctx)
+{
+	__u64 sum = 5;
+	long count = bpf_for_each_map_elem(&elements, on_element, &sum, 0);
+
+	return count * 100 + sum;
 }
 
 SEC("?xdp")
@@ -242,6 +264,9 @@ EXIT(exit_outer, outer, note(38); note(ctx[0]); note(ctx[1]))
 ENTRY(entry_back, on_loop, note(39); note((__u32)ctx[0]))
 EXIT(exit_back, on_loop, note(40); note((__u32)ctx[0]); note(ctx[5]))
 
+ENTRY(entry_element, on_element, note(54))
+EXIT(exit_element, on_element, note(55); note(ctx[5]))
+
 EXIT(exit_calls, calls, note(41); note(ctx[1]))
 EXIT(exit_calls_all, calls_all, note(42); note(ctx[1]))
 EXIT(exit_leaves, leaves, note(43); note(ctx[1]))
@@ -369,6 +394,12 @@ SEC("?freplace/thrice")
 int replaces_thrice(int number)
 {
 	return number;
+}
+
+SEC("?fentry.s/twice")
+int entry_sleeps(__u64 *ctx)
+{
+	return 0;
 }
 
 SEC("?fmod_ret/twice")

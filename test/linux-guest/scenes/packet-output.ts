@@ -5,10 +5,16 @@ import { loaded, type Scenes, type Stage, specOf, type Told, tryAttach } from '.
 const CURRENT_CPU = 0xffff_ffffn
 const OTHER_FLAG = 1n << 52n
 
+/** Some of struct __sk_buff: where, and what. */
+const DESCRIBED: Readonly<Record<number, number>> = { 8: 5, 32: 3, 36: 1, 40: 1, 152: 77 }
+const SK_BUFF_BYTES = 192
+
 interface Sending {
   /** Of the packet, in bytes. */
   readonly bytes: number
   readonly metaBytes?: number
+  /** Described by a struct __sk_buff. */
+  readonly isDescribed?: boolean
   /** How much of it is asked for, and how many bytes before it. */
   readonly wanted: number
   readonly size?: number
@@ -28,12 +34,15 @@ function sendings(stage: Stage, target: string, tracer: string, all: readonly Se
   if (typeof attached === 'number') return attached
   using _link = attached
   const told: Told[] = []
-  for (const { bytes, metaBytes = 0, wanted, size = 5, flags = CURRENT_CPU } of all) {
+  for (const { bytes, metaBytes = 0, isDescribed = false, wanted, size = 5, flags = CURRENT_CPU } of all) {
     tracing.globals.set('flags', (BigInt(wanted) << 32n) | flags)
     tracing.globals.set('size', size)
     const data = Uint8Array.from({ length: metaBytes + bytes }, (_, n) => n * 7 + (n >> 8))
-    const context = new Uint8Array(Uint32Array.of(metaBytes, data.length, 0, 0, 0, 0).buffer)
-    const run = program.testRun({ data, ...(metaBytes > 0 ? { context } : {}) })
+    const words = isDescribed
+      ? Uint32Array.from({ length: SK_BUFF_BYTES / 4 }, (_, n) => DESCRIBED[n * 4] ?? 0)
+      : Uint32Array.of(metaBytes, data.length, 0, 0, 0, 0)
+    const context = new Uint8Array(words.buffer)
+    const run = program.testRun({ data, ...(metaBytes > 0 || isDescribed ? { context } : {}) })
     told.push({
       returned: 'returnValue' in run ? run.returnValue : -run.errno,
       answer: String(tracing.globals.get('answer')),
@@ -66,6 +75,7 @@ const withMeta: readonly Sending[] = [
   { bytes: 64, metaBytes: 12, wanted: 64 },
   { bytes: 80, metaBytes: 16, wanted: 20 },
 ]
+const described: readonly Sending[] = [{ bytes: 64, isDescribed: true, wanted: 14 }]
 const large: readonly Sending[] = [
   { bytes: 3000, wanted: 2900 },
   { bytes: 3520, wanted: 3400 },
@@ -87,6 +97,6 @@ export const packetOutputScenes: Scenes = Object.fromEntries([
   scene('shortens', 'behind_frame', [...small, ...withMeta]),
   scene('shortens_fragments', 'at_fragments', [...small, ...large]),
   scene('shortens_fragments', 'behind_fragments', [...small, ...large]),
-  scene('changes', 'at_packet', [...small, ...large]),
-  scene('changes', 'behind_packet', [...small, ...large]),
+  scene('changes', 'at_packet', [...small, ...described, ...large]),
+  scene('changes', 'behind_packet', [...small, ...described, ...large]),
 ])

@@ -1,9 +1,20 @@
 /** Programs that replace and trace functions of other programs: when each runs, and what it finds. */
+import {
+  BPF_CMD,
+  bpfLinkInfoTracing,
+  bpfProgInfo,
+  linkDetachAttr,
+  linkUpdateAttr,
+  objGetInfoAttr,
+} from '../../../src/abi/index.ts'
+import { bpf } from '../../../src/client/calls.ts'
 import type { Collection, Link, Program } from '../../../src/client/index.ts'
+import { UserBuffer } from '../../../src/client/owner.ts'
 import { loaded, type Scenes, type Stage, specOf, type Told, tryAttach, tryLoad } from './scene.ts'
 
 const PINS = '/sys/fs/bpf'
 const ENTRIES = 4
+const MOST_TRACING = 38
 const MOST_NOTES = 512
 
 /** Programs of `stacked.bpf.c`, which all write into one map; what is loaded and attached is gone at the end. */
@@ -36,9 +47,7 @@ class Stack implements Disposable {
 
   /** Loads a program for a function of another one, and attaches it. */
   attach(name: string, on: { readonly fd: number }, cookie = 0n): Link {
-    const link = this.tryLink(this.load(name, on), cookie)
-    if (typeof link === 'number') throw new Error(`${name}: ${link}`)
-    return link
+    return this.attachLoaded(this.load(name, on), cookie)
   }
 
   /** The link, or the error's number. */
@@ -50,6 +59,45 @@ class Stack implements Disposable {
     })
     if (typeof link !== 'number') this.#links.push(link)
     return link
+  }
+
+  attachLoaded(program: Program, cookie = 0n): Link {
+    const link = this.tryLink(program, cookie)
+    if (typeof link === 'number') throw new Error(`${program.name}: ${link}`)
+    return link
+  }
+
+  /** What the kernel says of where a program goes. */
+  toldOf(program: Program, on: Program): Told {
+    const info = this.#info(program.fd, bpfProgInfo)
+    const isThere = info.attach_btf_obj_id === this.#info(on.fd, bpfProgInfo).btf_id
+    return [info.type, info.attach_btf_id, isThere || info.attach_btf_obj_id]
+  }
+
+  /** What it says of a link, and to who would change it. */
+  toldOfLink({ fd }: Link, program: Program, on: Program): Told {
+    const { syscalls } = this.#stage
+    const info = this.#info(fd, bpfLinkInfoTracing)
+    const update = linkUpdateAttr.encode({ link_fd: fd, new_prog_fd: program.fd })
+    return [
+      ...[info.type, info.attach_type, info.target_btf_id],
+      info.prog_id === this.#info(program.fd, bpfProgInfo).id,
+      info.target_obj_id === this.#info(on.fd, bpfProgInfo).id,
+      bpf(syscalls, BPF_CMD.BPF_LINK_UPDATE, update),
+      bpf(syscalls, BPF_CMD.BPF_LINK_DETACH, linkDetachAttr.encode({ link_fd: fd })),
+    ]
+  }
+
+  #info<T extends typeof bpfProgInfo | typeof bpfLinkInfoTracing>(
+    fd: number,
+    struct: T,
+  ): ReturnType<T['read']> {
+    const { syscalls } = this.#stage
+    using buffer = new UserBuffer(syscalls.memory, struct.size)
+    const attr = objGetInfoAttr.encode({ bpf_fd: fd, info: buffer.pointer, info_len: struct.size })
+    const result = bpf(syscalls, BPF_CMD.BPF_OBJ_GET_INFO_BY_FD, attr)
+    if (result < 0) throw new Error(`BPF_OBJ_GET_INFO_BY_FD: ${result}`)
+    return struct.read(buffer.bytes) as ReturnType<T['read']>
   }
 
   /** What a run returns, its low 32 bits, and what was noted meanwhile. */
@@ -154,6 +202,7 @@ export const stackedScenes: Scenes = {
     return stack.run(program)
   }),
   'a callback': withAll('calls_back', ...of('back')),
+  'a callback for elements of a map': withAll('calls_back_for_elements', ...of('element')),
   'memory of the stack': withAll('calls_with_memory', ...of('add')),
   'many runs': scene((stack) => {
     const program = stack.load('calls')
@@ -177,6 +226,39 @@ export const stackedScenes: Scenes = {
     stack.attach('ten_times', program)
     told.push(stack.run(program))
     return told
+  }),
+  'as many as there may be': scene((stack) => {
+    const program = stack.load('calls')
+    const told: Told[] = []
+    for (let n = 0; n < MOST_TRACING + 2; n++) {
+      const link = stack.tryLink(stack.load(n % 2 === 0 ? 'entry4' : 'exit3', program))
+      told.push(typeof link === 'number' ? link : 'attached')
+    }
+    return [...told, stack.run(program)]
+  }),
+  'a program that tail calls go to, and its replacement': scene((stack) => {
+    const program = stack.load('calls')
+    const told: Told[] = [stack.jump(3, program)]
+    const attempt = (name: string) => {
+      const link = stack.tryLink(stack.load(name, program))
+      told.push(typeof link === 'number' ? link : 'attached', stack.run(program))
+    }
+    attempt('thrice')
+    attempt('entry1')
+    told.push(stack.jump(3))
+    attempt('thrice')
+    attempt('replaces_calls')
+    told.push(stack.jump(3, program))
+    return told
+  }),
+  'what is said of links': scene((stack) => {
+    const program = stack.load('calls')
+    return ['replaces_calls', 'entry1', 'exit1'].map((name) => {
+      const tracer = stack.load(name, program)
+      const before = stack.toldOf(tracer, program)
+      const link = stack.attachLoaded(tracer, 5n)
+      return [before, stack.toldOf(tracer, program), stack.toldOfLink(link, tracer, program)]
+    })
   }),
   'a replacement elsewhere': scene((stack) => {
     const [program, other] = [stack.load('calls'), stack.load('calls')]
@@ -299,6 +381,7 @@ export const stackedScenes: Scenes = {
     refuse('entry_five', program)
     refuse('replaces_five', program)
     refuse('exit_calls', other)
+    refuse('entry_sleeps', program)
     const entry = stack.load('entry1', program)
     told.push(typeof stack.tryLink(entry), String(stack.tryLink(entry)))
     attempt('thrice', program)
