@@ -3,14 +3,17 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createKernel } from '../../src/kernel/index.ts'
 import { TinyPort } from '../../src/kernel/testing/tiny-port.ts'
-import { compileFile } from '../linux/compile.ts'
+import { compileFile, compileObject } from '../linux/compile.ts'
 import { runGuest, whyNoGuest } from './guest.ts'
 import { type Arrived, type Devices, type Frame, SHOWN_BYTES } from './scenes/devices.ts'
-import { sceneObjects, scenes, scenesSince, type Told } from './scenes/index.ts'
+import { sceneObjects, scenes, scenesSince, sharedObjects, type Told } from './scenes/index.ts'
 
-const compiled = sceneObjects.map(
-  (name) => [name, compileFile(join(import.meta.dirname, 'programs', `${name}.bpf.c`))] as const,
-)
+const compiled = [
+  ...sceneObjects.map(
+    (name) => [name, compileFile(join(import.meta.dirname, 'programs', `${name}.bpf.c`))] as const,
+  ),
+  ...sharedObjects.map((name) => [name, compileObject(name)] as const),
+]
 const notCompiled = compiled.map(([, object]) => object).find((object) => typeof object === 'string')
 const objects = new Map(
   compiled.flatMap(([name, object]) => (typeof object === 'string' ? [] : [[name, object]])),

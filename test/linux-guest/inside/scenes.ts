@@ -2,13 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { LinuxUnavailable, openLinux } from '../../../src/ports/linux/index.ts'
-import { sceneObjects, scenes, type Told } from '../scenes/index.ts'
+import { sceneObjects, scenes, sharedObjects, type Told } from '../scenes/index.ts'
 import { openDevices } from './devices.ts'
 
 const linux = openLinux()
 if (linux instanceof LinuxUnavailable) throw new Error(linux.message)
 const objects = new Map(
-  sceneObjects.map((name) => [name, new Uint8Array(readFileSync(`/objects/${name}.bpf.o`))]),
+  [...sceneObjects, ...sharedObjects].map((name) => [
+    name,
+    new Uint8Array(readFileSync(`/objects/${name}.bpf.o`)),
+  ]),
 )
 const devices = openDevices(linux, objects.get('frames') as Uint8Array)
 
