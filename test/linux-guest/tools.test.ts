@@ -8,10 +8,10 @@ import { runGuest, whyNoGuest } from './guest.ts'
 import type { Difference, ToolCounts } from './outcome.ts'
 
 /**
- * What Linux before 6.14 refuses, but not 6.1: it forgets a pointer on the stack that a helper has read as a key, and
- * these programs take it from there again.
+ * What Linux before 6.14 refuses: it forgets a pointer on the stack that a helper has read as a key, and these programs
+ * take it from there again.
  */
-const FORGETFUL = { from: 6_003, before: 6_014, programs: ['biosnoop:block_rq_complete'] }
+const FORGETFUL = { before: 6_014, programs: ['biosnoop:block_rq_complete'] }
 
 const folder = process.env.ANYBPF_TOOLS
 const files = folder === undefined ? filesOfPackage('libbpf-tools', ['/usr/sbin', '/usr/bin']) : [folder]
@@ -31,7 +31,7 @@ describe.skipIf(why !== undefined)(
       console.info(`${/^LINUX .*/m.exec(text)?.[0]}: ${json}`)
       const [, major, minor] = /^LINUX (\d+)\.(\d+)/m.exec(text) ?? []
       const linux = Number(major) * 1000 + Number(minor)
-      const forgets = linux >= FORGETFUL.from && linux < FORGETFUL.before
+      const forgets = linux < FORGETFUL.before
       const isExpected = ({ object, program, ours, linux: theirs = '' }: Difference) =>
         forgets &&
         ours === undefined &&
