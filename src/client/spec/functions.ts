@@ -210,18 +210,4 @@ const functionSpec = (draft: FunctionDraft): FunctionSpec => ({
 const programSpec = (
   draft: FunctionDraft,
   { definition, autoload }: NonNullable<FunctionDraft['entry']>,
-): ProgramSpec => ({
-  index: draft.index,
-  name: draft.name,
-  section: draft.section,
-  sectionIndex: draft.sectionIndex,
-  sectionOffset: draft.sectionOffset,
-  isGlobal: draft.isGlobal,
-  instructions: draft.instructions,
-  relocations: draft.relocations,
-  btfFunction: draft.btfFunction,
-  lineInfos: draft.lineInfos,
-  coreRelocations: draft.coreRelocations,
-  definition,
-  autoload,
-})
+): ProgramSpec => Object.assign(functionSpec(draft), { definition, autoload })

@@ -89,6 +89,31 @@ const packetLength = (data: number) => `
 /** A program that must return 1: what it found out goes to the packet's mark. */
 const told = (source: string) => `r9 = r1\n${source.replace(/exit$/, '*(u32 *)(r9 +8) = r0\nr0 = 1\nexit')}`
 
+/** Of `struct xdp_md`, for a frame of 64 bytes: lengths that fit or do not, devices, sizes. */
+const CONTEXTS: readonly Uint8Array[] = [
+  words(24, { 4: 64 }),
+  words(24, { 4: 63 }),
+  words(24, { 4: 65 }),
+  words(24, {}),
+  words(24, { 0: 4, 4: 64 }),
+  words(24, { 0: 3, 4: 64 }),
+  words(24, { 0: 32, 4: 64 }),
+  words(24, { 0: 36, 4: 64 }),
+  words(24, { 0: 48, 4: 64 }),
+  words(24, { 0: 52, 4: 64 }),
+  words(24, { 0: 64, 4: 64 }),
+  words(24, { 0: 68, 4: 64 }),
+  words(24, { 4: 64, 8: 1 }),
+  words(24, { 4: 64, 12: 1 }),
+  words(24, { 4: 64, 12: 1, 16: 1 }),
+  words(24, { 4: 64, 16: 1 }),
+  words(24, { 4: 64, 12: 999_999 }),
+  words(24, { 4: 64, 20: 1 }),
+  words(12, { 4: 64 }),
+  words(28, { 4: 64 }),
+  words(28, { 4: 64, 24: 1 }),
+]
+
 export function packetCases(): OracleCase[] {
   const cases: OracleCase[] = []
   const add = define(cases)
@@ -306,29 +331,7 @@ function addXdp(add: Add): void {
     const program = load(script, 'r0 = *(u32 *)(r1 +12)\nr2 = *(u32 *)(r1 +16)\nr0 += r2\nexit')
     const data = frame(64)
     run(script, program, { data })
-    for (const context of [
-      words(24, { 4: 64 }),
-      words(24, { 4: 63 }),
-      words(24, { 4: 65 }),
-      words(24, {}),
-      words(24, { 0: 4, 4: 64 }),
-      words(24, { 0: 3, 4: 64 }),
-      words(24, { 0: 32, 4: 64 }),
-      words(24, { 0: 36, 4: 64 }),
-      words(24, { 0: 48, 4: 64 }),
-      words(24, { 0: 52, 4: 64 }),
-      words(24, { 0: 64, 4: 64 }),
-      words(24, { 0: 68, 4: 64 }),
-      words(24, { 4: 64, 8: 1 }),
-      words(24, { 4: 64, 12: 1 }),
-      words(24, { 4: 64, 12: 1, 16: 1 }),
-      words(24, { 4: 64, 16: 1 }),
-      words(24, { 4: 64, 12: 999_999 }),
-      words(24, { 4: 64, 20: 1 }),
-      words(12, { 4: 64 }),
-      words(28, { 4: 64 }),
-      words(28, { 4: 64, 24: 1 }),
-    ]) {
+    for (const context of CONTEXTS) {
       run(script, program, { data, context })
     }
     run(script, program, { data, contextRoom: 24 })
@@ -429,26 +432,7 @@ function addLiveFrames(add: Add): void {
   add('test run of xdp with live frames: contexts', (script) => {
     const program = drop(script)
     const data = frame(64)
-    for (const context of [
-      words(24, { 4: 64 }),
-      words(24, { 4: 63 }),
-      words(24, { 4: 65 }),
-      words(24, {}),
-      words(24, { 0: 4, 4: 64 }),
-      words(24, { 0: 3, 4: 64 }),
-      words(24, { 0: 48, 4: 64 }),
-      words(24, { 0: 52, 4: 64 }),
-      words(24, { 0: 68, 4: 64 }),
-      words(24, { 4: 64, 8: 1 }),
-      words(24, { 4: 64, 12: 1 }),
-      words(24, { 4: 64, 12: 1, 16: 1 }),
-      words(24, { 4: 64, 16: 1 }),
-      words(24, { 4: 64, 12: 999_999 }),
-      words(24, { 4: 64, 20: 1 }),
-      words(12, { 4: 64 }),
-      words(28, { 4: 64 }),
-      words(28, { 4: 64, 24: 1 }),
-    ]) {
+    for (const context of CONTEXTS) {
       run(script, program, { data, context, dataRoom: 0, contextRoom: 0, attr: live })
       run(script, program, { data, context, dataRoom: 64, contextRoom: 0, attr: live })
       run(script, program, { data, context, dataRoom: 0, contextRoom: 24, attr: live })
