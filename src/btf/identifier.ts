@@ -19,7 +19,8 @@ export function identifierBytes(strings: Uint8Array, offset: number): number {
   let at = offset
   if (PLACES[strings[at] as number] !== ANYWHERE) return 0
   for (let byte = strings[++at] as number; byte !== 0; byte = strings[++at] as number) {
-    if (PLACES[byte] === 0) return 0
+    // Past the end, where there is no NUL, there is no place either.
+    if (!PLACES[byte]) return 0
   }
   return at - offset
 }

@@ -4,9 +4,9 @@
  * Source: btf_check_all_metas() and the *_check_meta functions of kernel/bpf/btf.c of Linux.
  */
 import { EINVAL, ENOTSUPP } from '../../abi/index.ts'
-import { BTF_KIND } from '../../btf/index.ts'
+import { BTF_KIND, extraWords } from '../../btf/index.ts'
 import { type BtfLog, BtfRefusal } from './log.ts'
-import { MEMBER_BYTES, MOST_TYPES, type RawType, type RawTypes, TYPE_BYTES, VOID } from './raw-types.ts'
+import { MOST_TYPES, type RawType, type RawTypes, TYPE_BYTES, VOID } from './raw-types.ts'
 
 const K = BTF_KIND
 const KNOWN_INFO = 0x9f00ffff
@@ -14,29 +14,6 @@ const LAST_KIND = K.ENUM64
 const KNOWN_INT = 0x0fffffff
 const MOST_BITS = 128
 const FLOAT_BYTES: readonly number[] = [2, 4, 8, 12, 16]
-
-/** Bytes behind the three words. */
-function extraBytes({ kind, vlen }: RawType): number {
-  switch (kind) {
-    case K.INT:
-    case K.VAR:
-    case K.DECL_TAG:
-      return 4
-    case K.ARRAY:
-      return 12
-    case K.STRUCT:
-    case K.UNION:
-      return MEMBER_BYTES * vlen
-    case K.ENUM:
-    case K.FUNC_PROTO:
-      return 8 * vlen
-    case K.DATASEC:
-    case K.ENUM64:
-      return 12 * vlen
-    default:
-      return 0
-  }
-}
 
 /** Adds all types of the section; throws a refusal. */
 export function checkMetas(types: RawTypes, log: BtfLog, from: number, to: number): void {
@@ -64,7 +41,7 @@ class Metas {
     if ((type.info & ~KNOWN_INFO) !== 0) this.#refuse(`[${id}] Invalid btf_info:${type.info.toString(16)}`)
     if (type.kind > LAST_KIND || type.kind === K.UNKN) this.#refuse(`[${id}] Invalid kind:${type.kind}`)
     if (!types.isNameOffset(type.nameOffset)) this.#refuse(`[${id}] Invalid name_offset:${type.nameOffset}`)
-    const needed = extraBytes(type)
+    const needed = 4 * extraWords(type.kind, type.vlen)
     if (left - TYPE_BYTES < needed) {
       this.#log.type(types, type, id, `meta_left:${left - TYPE_BYTES} meta_needed:${needed}`, false)
       throw new BtfRefusal(EINVAL)

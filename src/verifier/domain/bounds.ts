@@ -7,7 +7,7 @@
  * Source: reg_bounds_sync and its parts in kernel/bpf/verifier.c of Linux 6.18; precision must be neither more
  * nor less than Linux's where verdicts are to agree.
  */
-import { Halves, isBelow, isBelow32, isLess, wholeOf } from './halves.ts'
+import { Halves, highOf, isBelow, isBelow32, isLess, lowOf, wholeOf } from './halves.ts'
 import { type Register, S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX } from './register.ts'
 import { tnumStep } from './tnum.ts'
 
@@ -37,7 +37,7 @@ function fromBits64(n: Halves): void {
     if (isFromLeast && n.umaxLow === topLow && n.umaxHigh === topHigh) return
   }
   const only = onlyCommonValue(n)
-  if (only !== undefined) n.setKnown(Number(BigInt.asIntN(32, only)), Number(BigInt.asIntN(32, only >> 32n)))
+  if (only !== undefined) n.setKnown(lowOf(only), highOf(only))
 }
 
 /** Where the unsigned range and the known bits have exactly one value in common: that value. */

@@ -1,9 +1,7 @@
 /** A tracked number in 32-bit halves, for sums of many: V8 adds these in place, BigInts in calls. */
-import { isBelow32, wholeOf } from './halves.ts'
+import { highOf, isBelow32, lowOf, wholeOf } from './halves.ts'
 import type { Tnum } from './tnum.ts'
 
-const lowOf = (x: bigint): number => Number(BigInt.asIntN(32, x))
-const highOf = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n))
 /** What the sum of two low halves, `sum`, carries over: `a` is one of them. */
 const carry = (sum: number, a: number): number => (isBelow32(sum, a) ? 1 : 0)
 

@@ -202,6 +202,9 @@ function change(i: number, low: number, high: number): boolean {
   return true
 }
 
+export const lowOf = (x: bigint): number => Number(BigInt.asIntN(32, x))
+export const highOf = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n))
+
 /** A whole number without a sign. */
 export function wholeOf(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

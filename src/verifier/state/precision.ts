@@ -22,7 +22,7 @@ import {
 import { BASE } from '../domain/kinds.ts'
 import type { Register } from '../domain/register.ts'
 import { callsSyncCallback } from '../flow/graph.ts'
-import { isLocalCall } from '../flow/subprograms.ts'
+import { isLocalCall, MAX_FRAMES } from '../flow/subprograms.ts'
 import type { WantedPlaces } from '../log/backtracking.ts'
 import type { Proof } from '../proof.ts'
 import { EFAULT } from '../refusal.ts'
@@ -41,7 +41,7 @@ class Wanted {
   /** Nothing is wanted, in a state whose innermost frame is this. */
   begin(frame: number): this {
     this.frame = frame
-    for (let f = 0; f < 8; f++) {
+    for (let f = 0; f < MAX_FRAMES; f++) {
       this.registers[f] = 0
       this.#low[f] = 0
       this.#high[f] = 0
